@@ -1,0 +1,53 @@
+//! Every bound that a user can meet, in one place. Sizes are bytes.
+
+/// A namespace name, in bytes of UTF-8.
+pub const NAMESPACE_NAME_BYTES_MAX: usize = 249;
+/// One record: its data, or its reserved space where that is larger.
+pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// One append, in records.
+pub const BATCH_RECORDS_MAX: usize = 100_000;
+/// One append, encoded as a frame: the largest record, with what stands around it.
+pub const FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + 48 + 32 + 8 + META_BYTES_MAX + 1 + 16 + 8;
+/// The body of an append of envelopes, which base64 and JSON blow up.
+pub const ENVELOPES_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
+/// Key, tags and index values of one record, encoded.
+pub const META_BYTES_MAX: usize = 65_535;
+/// Tags of one record.
+pub const TAGS_MAX: usize = 64;
+/// One tag.
+pub const TAG_BYTES_MAX: usize = 255;
+/// The key of a record.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Named i64 indices of a namespace.
+pub const INDICES_MAX: usize = 8;
+
+/// Records in one read where the request does not say.
+pub const READ_RECORDS_DEFAULT: usize = 1_000;
+/// Records in one read, at most.
+pub const READ_RECORDS_MAX: usize = 100_000;
+/// Bytes of data in one read where the request does not say.
+pub const READ_BYTES_DEFAULT: usize = 8 * 1024 * 1024;
+/// Bytes of data in one read, at most. An answer is built in memory, so that its headers can say where it ends.
+pub const READ_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The longest long poll, in seconds.
+pub const WAIT_SECONDS_MAX: u64 = 60;
+/// Namespaces in one page of a list.
+pub const LIST_MAX: usize = 10_000;
+
+/// A segment file where the configuration does not say (Kafka's is 1 GiB; a smaller one bounds recovery and makes
+/// retention finer).
+pub const SEGMENT_BYTES_DEFAULT: u64 = 256 * 1024 * 1024;
+/// The smallest segment that can be asked for.
+pub const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
+/// The largest segment that can be asked for: positions inside a segment fit 32 bits.
+pub const SEGMENT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Idempotent producers that a partition remembers; the one that was idle longest is forgotten first.
+pub const PRODUCERS_MAX: usize = 1_024;
+/// Frames of each producer that a partition remembers with their offsets.
+pub const PRODUCER_FRAMES_MAX: usize = 128;
+
+/// One request between a writer and a store: frames of one place, or of one answer to `GET /v1/frames`.
+pub const PLACE_BYTES_MAX: usize = FRAME_BYTES_MAX;
+/// What a writer calls itself, in bytes.
+pub const WRITER_LABEL_BYTES_MAX: usize = 256;
