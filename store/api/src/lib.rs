@@ -5,6 +5,7 @@
 //! ```text
 //! a user's words      name · namespace · record · error      docs: the HTTP API
 //! between our parts   config · fence                          store configuration; writer ↔ store
+//!                     local                                   where the stores of `logstore-operator local` listen
 //! bytes               frame                                   what one append wrote, on disk and on the wire
 //! ```
 
@@ -22,6 +23,7 @@ pub mod error;
 pub mod config;
 pub mod fence;
 pub mod frame;
+pub mod local;
 
 pub use error::{Code, Problem};
 pub use name::NamespaceName;

@@ -173,10 +173,11 @@ pub struct Internal {
     pub ownership: Ownership,
     /// Public id of this life of the name, the same on every copy.
     pub incarnation: Uuid,
-    /// Seed of all checksums, the same on every copy; secret, in no answer, not 0. Written as a decimal string,
-    /// because JSON readers round numbers of this size.
-    #[serde(with = "decimal")]
-    pub salt: u64,
+    /// Seed of all checksums, the same on every copy; secret, in no answer, not 0. Needed to create a namespace, ignored
+    /// for one that exists in this incarnation. Written as a decimal string, because JSON readers round numbers of
+    /// this size.
+    #[serde(default, with = "decimal", skip_serializing_if = "Option::is_none")]
+    pub salt: Option<u64>,
 }
 
 /// Body of `PUT /v1/namespaces/{ns}`.
@@ -309,12 +310,16 @@ pub struct TrimAnswer {
 mod decimal {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(number)
+    pub(super) fn serialize<S: Serializer>(number: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match number {
+            Some(number) => serializer.collect_str(number),
+            None => serializer.serialize_none(),
+        }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
     }
 }
 
@@ -351,7 +356,7 @@ mod tests {
             internal: Some(Internal {
                 ownership: Ownership { owner: "default/events".into(), revision: 3, when_removed: WhenRemoved::Delete },
                 incarnation: Uuid::from_u128(7),
-                salt: u64::MAX,
+                salt: Some(u64::MAX),
             }),
         };
         let body = serde_json::to_vec(&put).unwrap();
