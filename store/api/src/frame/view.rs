@@ -166,6 +166,17 @@ impl<'a> RecordView<'a> {
         sound.then(|| Self { position: 0, header, body: &record[RECORD_HEADER_LEN..unpadded] })
     }
 
+    /// A record whose bytes were verified just before; `bytes` begin with its header.
+    ///
+    /// # Panics
+    /// Where they were not.
+    #[must_use]
+    pub fn trusted(bytes: &'a [u8]) -> Self {
+        let header = RecordHeader::decode(bytes);
+        let end = RECORD_HEADER_LEN + header.meta_len + header.data_len;
+        Self { position: 0, header, body: &bytes[RECORD_HEADER_LEN..end] }
+    }
+
     /// The payload.
     #[must_use]
     pub fn data(&self) -> &'a [u8] {
@@ -217,8 +228,12 @@ impl<'a> FrameView<'a> {
         if whole { Ok(view) } else { Err(Fault::Damaged { frame_len }) }
     }
 
-    /// A frame that is known to be sound, because it was just made.
-    pub(super) fn trusted(bytes: &'a [u8]) -> Self {
+    /// A frame whose bytes were verified or made just before; `bytes` are all of it.
+    ///
+    /// # Panics
+    /// Here or in the calls below, where they were not.
+    #[must_use]
+    pub fn trusted(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 

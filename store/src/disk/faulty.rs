@@ -1,0 +1,127 @@
+//! Real files with faults that a test switches on.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::{Disk, DiskFile, Open, RealDisk, Space};
+
+/// Switches, shared by the disk and all its files.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    /// Bytes that can still be written before every write says that the disk is full.
+    pub(crate) room: AtomicU64,
+    /// Every sync of data fails.
+    pub(crate) sync_fails: AtomicBool,
+    /// Every truncation fails.
+    pub(crate) truncate_fails: AtomicBool,
+    /// Syncs wait while this is held.
+    pub(crate) sync_gate: std::sync::Mutex<()>,
+    /// Syncs of data that were asked for.
+    pub(crate) syncs: AtomicU64,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self {
+            room: AtomicU64::new(u64::MAX),
+            sync_fails: AtomicBool::new(false),
+            truncate_fails: AtomicBool::new(false),
+            sync_gate: std::sync::Mutex::new(()),
+            syncs: AtomicU64::new(0),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FaultyDisk {
+    pub(crate) faults: Arc<Faults>,
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    file: Arc<dyn DiskFile>,
+    faults: Arc<Faults>,
+}
+
+impl Disk for FaultyDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(FaultyFile { file: RealDisk.open(path, how)?, faults: Arc::clone(&self.faults) }))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(dir)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.create_dir(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_file(path)
+    }
+
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.remove_dir_all(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(dir)
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        Ok(Space { free: 1 << 40, total: 1 << 41 })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        RealDisk.lock(path)
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        let room = self.faults.room.load(Ordering::SeqCst);
+        let wanted: usize = parts.iter().map(|part| part.len()).sum();
+        if wanted as u64 <= room {
+            self.faults.room.fetch_sub(wanted as u64, Ordering::SeqCst);
+            return self.file.write_at(parts, position);
+        }
+        if room == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        // A short write first, as a real disk does it.
+        let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        bytes.truncate(usize::try_from(room).unwrap());
+        self.faults.room.store(0, Ordering::SeqCst);
+        self.file.write_at(&[IoSlice::new(&bytes)], position)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize> {
+        self.file.read_at(bytes, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.faults.syncs.fetch_add(1, Ordering::SeqCst);
+        drop(self.faults.sync_gate.lock());
+        if self.faults.sync_fails.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
+        }
+        self.file.sync_data()
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        if self.faults.truncate_fails.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
+        }
+        self.file.truncate(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+}

@@ -1,0 +1,112 @@
+//! From what a user sends to a frame: limits are checked here, before anything is stored.
+
+use logstore_api::frame::{Draft, FrameBuilder, Kind, Meta, NewRecord, Producer, Salt};
+use logstore_api::limits::{
+    BATCH_RECORDS_MAX, FRAME_BYTES_MAX, KEY_BYTES_MAX, META_BYTES_MAX, RECORD_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX,
+};
+use logstore_api::{Code, Problem};
+
+/// What a record carries beside its payload, as users give it.
+#[derive(Clone, Debug, Default)]
+pub struct Attributes {
+    /// A key.
+    pub key: Option<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Bytes to reserve.
+    pub alloc: Option<u64>,
+}
+
+/// Collects the records of one append.
+#[derive(Debug)]
+pub struct Batch {
+    builder: FrameBuilder,
+    producer: Option<Producer>,
+}
+
+/// Records ready to be appended.
+#[derive(Debug)]
+pub struct Ready {
+    /// The frame, without its numbers.
+    pub draft: Draft,
+    /// Its producer.
+    pub producer: Option<Producer>,
+}
+
+impl Batch {
+    /// An empty batch; `payload_bytes` is about how much will come.
+    #[must_use]
+    pub fn new(producer: Option<Producer>, salt: Salt, payload_bytes: usize) -> Self {
+        let capacity = payload_bytes.min(FRAME_BYTES_MAX) + 256;
+        Self { builder: FrameBuilder::with_capacity(Kind::Data, producer, salt, capacity), producer }
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, data: &[u8], attributes: Attributes) -> Result<(), Problem> {
+        let Attributes { key, tags, alloc } = attributes;
+        let alloc = check_sizes(data.len(), alloc)?;
+        let meta = check_meta(key, tags)?;
+        self.builder.push(&NewRecord { data, alloc, meta });
+        if self.builder.record_count() as usize > BATCH_RECORDS_MAX {
+            let detail = format!("a batch holds more than {BATCH_RECORDS_MAX} records; send several");
+            return Err(Problem::new(Code::BatchTooLarge, detail).expected(BATCH_RECORDS_MAX));
+        }
+        if self.builder.frame_len() > FRAME_BYTES_MAX {
+            let detail = format!("a batch takes more than {FRAME_BYTES_MAX} bytes in the log; send several");
+            return Err(Problem::new(Code::BatchTooLarge, detail).expected(FRAME_BYTES_MAX));
+        }
+        Ok(())
+    }
+
+    /// Ends the batch.
+    pub fn finish(self) -> Result<Ready, Problem> {
+        let Self { builder, producer } = self;
+        if builder.record_count() == 0 {
+            let detail = "the body holds no record; send at least one";
+            return Err(Problem::new(Code::MalformedBody, detail));
+        }
+        Ok(Ready { draft: builder.finish(), producer })
+    }
+}
+
+fn check_sizes(data_len: usize, alloc: Option<u64>) -> Result<u32, Problem> {
+    if data_len > RECORD_BYTES_MAX {
+        let detail = format!("a record of {data_len} bytes is too large; send at most {RECORD_BYTES_MAX}");
+        return Err(Problem::new(Code::RecordTooLarge, detail).expected(RECORD_BYTES_MAX).got(data_len));
+    }
+    let alloc = alloc.unwrap_or(0);
+    match u32::try_from(alloc) {
+        Ok(fits) if fits as usize <= RECORD_BYTES_MAX => Ok(fits),
+        _ => {
+            let detail =
+                format!("a record that reserves {alloc} bytes is too large; reserve at most {RECORD_BYTES_MAX}");
+            Err(Problem::new(Code::RecordTooLarge, detail).field("alloc").expected(RECORD_BYTES_MAX).got(alloc))
+        }
+    }
+}
+
+fn check_meta(key: Option<String>, tags: Vec<String>) -> Result<Meta, Problem> {
+    if let Some(key) = &key
+        && key.len() > KEY_BYTES_MAX
+    {
+        let detail = format!("a key of {} bytes is too long; give at most {KEY_BYTES_MAX}", key.len());
+        return Err(Problem::new(Code::InvalidArgument, detail).field("key").expected(KEY_BYTES_MAX).got(key.len()));
+    }
+    if tags.len() > TAGS_MAX {
+        let detail = format!("a record with {} tags; give at most {TAGS_MAX}", tags.len());
+        return Err(Problem::new(Code::TooManyTags, detail).field("tags").expected(TAGS_MAX).got(tags.len()));
+    }
+    if let Some(tag) = tags.iter().find(|tag| tag.len() > TAG_BYTES_MAX) {
+        let detail = format!("a tag of {} bytes is too long; give at most {TAG_BYTES_MAX}", tag.len());
+        return Err(Problem::new(Code::TooManyTags, detail).field("tags").expected(TAG_BYTES_MAX).got(tag.len()));
+    }
+    const _: () = assert!(
+        3 + KEY_BYTES_MAX + 2 + TAGS_MAX * (TAG_BYTES_MAX + 2) <= META_BYTES_MAX,
+        "key and tags within their limits fit the metadata"
+    );
+    Ok(Meta {
+        indices: Vec::new(),
+        key: key.map(String::into_bytes),
+        tags: tags.into_iter().map(String::into_bytes).collect(),
+    })
+}

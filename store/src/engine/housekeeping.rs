@@ -1,0 +1,50 @@
+//! What is done without being asked: syncs of what was only written, room on the disk, ages, retention.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use logstore_api::Timestamp;
+
+use super::Engine;
+
+/// How long `written` records may stay unsynced: what a power loss may take.
+const SYNC_EVERY: Duration = Duration::from_millis(200);
+/// How often ages and sizes are looked at.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs until the engine is gone. Opens all logs first, one after the other, so that quiet ones are tended too.
+pub fn run(engine: &Weak<Engine>) {
+    for namespace in engine.upgrade().map(|engine| engine.namespaces()).unwrap_or_default() {
+        if engine.strong_count() == 0 {
+            return;
+        }
+        if let Err(problem) = namespace.partition() {
+            tracing::error!(namespace = namespace.name().as_str(), %problem, "a log cannot be opened; its namespace is not served");
+        }
+    }
+    let mut tended = Instant::now();
+    loop {
+        std::thread::sleep(SYNC_EVERY);
+        let Some(engine) = engine.upgrade() else { return };
+        engine.space.look();
+        engine.metrics.disk_free.set(engine.space.space().free);
+        let tend = tended.elapsed() >= TEND_EVERY;
+        if tend {
+            tended = Instant::now();
+        }
+        for namespace in engine.namespaces() {
+            let Some(partition) = namespace.opened() else { continue };
+            partition.sync_in_background();
+            if tend {
+                partition.tend(Timestamp::now());
+            }
+        }
+    }
+}
+
+/// Starts the thread.
+pub fn start(engine: &Arc<Engine>) -> std::io::Result<()> {
+    let engine = Arc::downgrade(engine);
+    std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || run(&engine))?;
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! Names and the namespaces behind them: creating, configuring, listing, removing.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use logstore_api::fence::Reign;
+use logstore_api::frame::Salt;
+use logstore_api::namespace::{Internal, NamespaceList, PutNamespace};
+use logstore_api::{Code, NamespaceName, Problem};
+use uuid::Uuid;
+
+use super::fences::Fences;
+use super::namespace::{Document, Home, Namespace};
+use super::root::CleanMarks;
+
+/// Directories that are being made or removed; a start clears them away. No namespace's directory begins with a dot.
+const NEW_PREFIX: &str = ".new-";
+const DELETED_PREFIX: &str = ".deleted-";
+
+/// All namespaces.
+#[derive(Debug)]
+pub struct Registry {
+    home: Home,
+    namespaces: RwLock<BTreeMap<NamespaceName, Arc<Namespace>>>,
+    /// One creation, configuration or removal at a time.
+    changing: Mutex<()>,
+}
+
+impl Registry {
+    /// Reads what is in the root. A directory whose configuration cannot be read is left alone and said, and never keeps
+    /// the others from being served.
+    pub fn load(home: Home, clean: &CleanMarks, fences: &Fences) -> io::Result<Self> {
+        let dir = home.namespaces_dir();
+        let mut namespaces = BTreeMap::new();
+        for entry in home.disk.list(&dir)? {
+            let path = dir.join(&entry);
+            if entry.starts_with(NEW_PREFIX) || entry.starts_with(DELETED_PREFIX) {
+                home.disk.remove_dir_all(&path)?;
+                continue;
+            }
+            match Document::read(&*home.disk, &path) {
+                Ok(document) if home.dir(&document.name) == path => {
+                    let name = document.name.clone();
+                    let mark = clean.get(&name).cloned().flatten();
+                    let namespace = Namespace::new(home.clone(), document, fences.reign(&name), mark);
+                    namespaces.insert(name, Arc::new(namespace));
+                }
+                Ok(document) => {
+                    tracing::error!(dir = %path.display(), name = document.name.as_str(), "a directory belongs to a namespace of another name; it is left alone");
+                }
+                Err(error) => {
+                    tracing::error!(dir = %path.display(), %error, "the configuration of a namespace cannot be read; the namespace is not served");
+                }
+            }
+        }
+        Ok(Self { home, namespaces: RwLock::new(namespaces), changing: Mutex::new(()) })
+    }
+
+    fn map(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<NamespaceName, Arc<Namespace>>> {
+        self.namespaces.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(&self, namespace: Arc<Namespace>) {
+        let mut namespaces = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+        namespaces.insert(namespace.name().clone(), namespace);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.map().len()
+    }
+
+    /// The namespace with this name.
+    #[must_use]
+    pub fn get(&self, name: &NamespaceName) -> Option<Arc<Namespace>> {
+        self.map().get(name).cloned()
+    }
+
+    /// All of them, in byte order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Namespace>> {
+        self.map().values().cloned().collect()
+    }
+
+    /// A page of them, in byte order.
+    #[must_use]
+    pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> NamespaceList {
+        let map = self.map();
+        let begin = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let mut matching = map
+            .range::<str, _>((begin, Bound::Unbounded))
+            .take_while(|(name, _)| name.as_str().starts_with(prefix))
+            .map(|(_, namespace)| namespace.entry());
+        let namespaces: Vec<_> = matching.by_ref().take(limit).collect();
+        let more = matching.next().is_some();
+        let next = namespaces.last().filter(|_| more).map(|entry| entry.name.clone());
+        NamespaceList { namespaces, next }
+    }
+
+    /// Creates or configures; whether it was created.
+    pub fn put(
+        &self,
+        name: &NamespaceName,
+        put: PutNamespace,
+        only_create: bool,
+        reign: Option<Reign>,
+    ) -> Result<(bool, Arc<Namespace>), Problem> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(namespace) = self.get(name) else {
+            return Ok((true, self.create(name, put, reign)?));
+        };
+        if only_create {
+            let detail = format!("namespace {:?} exists", name.as_str());
+            return Err(Problem::new(Code::NamespaceExists, detail).field("namespace").got(name.as_str()));
+        }
+        if let Some(internal) = &put.internal
+            && internal.incarnation != namespace.incarnation()
+        {
+            return self.replace_empty(&namespace, put, reign);
+        }
+        self.configure(&namespace, put)?;
+        Ok((false, namespace))
+    }
+
+    fn configure(&self, namespace: &Namespace, put: PutNamespace) -> Result<(), Problem> {
+        let current = namespace.document().owner;
+        let owner = match put.internal {
+            Some(Internal { ownership, .. }) => {
+                if let Some(current) = &current
+                    && current.owner == ownership.owner
+                    && current.revision > ownership.revision
+                {
+                    let detail = format!(
+                        "revision {} of {} is older than revision {}, which is in force",
+                        ownership.revision, ownership.owner, current.revision
+                    );
+                    let problem = Problem::new(Code::ConfigConflict, detail).field("internal.revision");
+                    return Err(problem.expected(current.revision).got(ownership.revision));
+                }
+                Some(ownership)
+            }
+            None => current,
+        };
+        namespace.configure(put.config, owner)
+    }
+
+    /// Another incarnation takes the name, where nothing was ever appended to the one that has it: a creation that did
+    /// not reach all copies is made again in this way.
+    fn replace_empty(
+        &self,
+        namespace: &Arc<Namespace>,
+        put: PutNamespace,
+        reign: Option<Reign>,
+    ) -> Result<(bool, Arc<Namespace>), Problem> {
+        let (name, incarnation) = (namespace.name().clone(), namespace.incarnation());
+        if !namespace.partition()?.is_empty() {
+            let detail = format!("namespace {:?} exists in incarnation {incarnation} and holds records", name.as_str());
+            let problem = Problem::new(Code::NamespaceExists, detail).field("internal.incarnation");
+            return Err(problem.with("incarnation", incarnation.to_string()));
+        }
+        self.delete_now(namespace)?;
+        Ok((true, self.create(&name, put, reign)?))
+    }
+
+    fn create(&self, name: &NamespaceName, put: PutNamespace, reign: Option<Reign>) -> Result<Arc<Namespace>, Problem> {
+        let PutNamespace { config, internal } = put;
+        let (incarnation, salt, owner) = match internal {
+            Some(Internal { ownership, incarnation, salt: Some(salt) }) if salt != Salt::WIRE.0 => {
+                (incarnation, Salt(salt), Some(ownership))
+            }
+            Some(_) => {
+                let detail = "internal.salt is needed to create a namespace, and is not 0";
+                return Err(Problem::new(Code::InvalidArgument, detail).field("internal.salt"));
+            }
+            None => (Uuid::new_v4(), random_salt(), None),
+        };
+        let document = Document::new(name.clone(), incarnation, salt, config, owner);
+        self.make_dir(&document).map_err(|error| self.problem("create the namespace", name, &error))?;
+        tracing::info!(namespace = name.as_str(), %incarnation, "created a namespace");
+        let namespace = Arc::new(Namespace::new(self.home.clone(), document, reign, None));
+        self.insert(Arc::clone(&namespace));
+        Ok(namespace)
+    }
+
+    /// All of it under another name first, so that a crash leaves all or nothing.
+    fn make_dir(&self, document: &Document) -> io::Result<()> {
+        let disk = &*self.home.disk;
+        let dir = self.home.namespaces_dir();
+        let beside = dir.join(format!("{NEW_PREFIX}{}", document.incarnation));
+        let made = (|| {
+            disk.create_dir(&beside)?;
+            disk.create_dir(&beside.join("0"))?;
+            document.write(disk, &beside)?;
+            disk.rename(&beside, &self.home.dir(&document.name))?;
+            disk.sync_dir(&dir)
+        })();
+        if made.is_err() {
+            // Left over, it is cleared away by the next start.
+            let _ = disk.remove_dir_all(&beside);
+        }
+        made
+    }
+
+    /// Removes a namespace with its data.
+    pub fn delete(&self, namespace: &Arc<Namespace>) -> Result<(), Problem> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.delete_now(namespace)
+    }
+
+    fn delete_now(&self, namespace: &Arc<Namespace>) -> Result<(), Problem> {
+        let (name, disk) = (namespace.name(), &*self.home.disk);
+        {
+            let mut namespaces = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+            match namespaces.get(name) {
+                Some(current) if Arc::ptr_eq(current, namespace) => namespaces.remove(name),
+                // Somebody else was faster.
+                _ => return Ok(()),
+            };
+        }
+        let dir = self.home.namespaces_dir();
+        let away = dir.join(format!("{DELETED_PREFIX}{}", Uuid::new_v4()));
+        let removed = disk.rename(namespace.dir(), &away).and_then(|()| disk.sync_dir(&dir));
+        if let Err(error) = removed {
+            self.insert(Arc::clone(namespace));
+            return Err(self.problem("delete the namespace", name, &error));
+        }
+        if let Some(partition) = namespace.opened() {
+            partition.stop();
+        }
+        tracing::info!(namespace = name.as_str(), incarnation = %namespace.incarnation(), "deleted a namespace");
+        if let Err(error) = disk.remove_dir_all(&away) {
+            tracing::warn!(dir = %away.display(), %error, "failed to remove a deleted namespace's files; the next start tries again");
+        }
+        Ok(())
+    }
+
+    fn problem(&self, what: &str, name: &NamespaceName, error: &io::Error) -> Problem {
+        if crate::disk::is_full(error) {
+            let detail = format!("there is no room to {what}; free some and try again");
+            return Problem::new(Code::DiskFull, detail);
+        }
+        tracing::error!(namespace = name.as_str(), %error, "failed to {what}");
+        Problem::new(Code::Internal, format!("failed to {what}; the store's log says why"))
+    }
+}
+
+/// A seed that nobody can guess and that is not the one of the wire.
+fn random_salt() -> Salt {
+    loop {
+        // A version-4 UUID has six fixed bits; the hash of two of them has none.
+        let bytes = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
+        let salt = xxhash_rust::xxh3::xxh3_64(&bytes);
+        if salt != Salt::WIRE.0 {
+            return Salt(salt);
+        }
+    }
+}

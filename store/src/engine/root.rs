@@ -1,0 +1,188 @@
+//! The root directory: one process in it, one id for it, and the mark of an orderly stop.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use logstore_api::NamespaceName;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::disk::{self, Disk, DiskFile};
+use crate::document;
+use crate::log::recovery::CleanMark;
+
+/// Version of the directory's layout.
+const LAYOUT: u32 = 1;
+/// How long a start waits for a process that still has the lock: one that was killed lets go at once, one that drains
+/// needs its time.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// Documents in the root are small.
+const DOCUMENT_MAX: usize = 256 * 1024 * 1024;
+
+/// The orderly ends of all logs; `None` for one that was not opened and so is as it was.
+pub type CleanMarks = BTreeMap<NamespaceName, Option<CleanMark>>;
+
+/// A root that this process has for itself.
+#[derive(Debug)]
+pub struct Root {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The seam to its files.
+    pub disk: Arc<dyn Disk>,
+    /// What it is.
+    pub node: Node,
+    /// Held as long as the process lives.
+    _lock: Arc<dyn DiskFile>,
+}
+
+/// The identity of a root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Random, for ever.
+    pub id: Uuid,
+    /// Version of the directory's layout.
+    pub layout: u32,
+    /// Writers place frames here.
+    pub ordered: bool,
+}
+
+/// Why a root cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// It cannot be made or written.
+    #[error("failed to use {path} as the root: {source}; give a directory that this user may write")]
+    Unusable {
+        /// The root.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("{path} is in use by another store ({holder}); stop it, or give another root")]
+    InUse {
+        /// The root.
+        path: String,
+        /// What is known of the other.
+        holder: String,
+    },
+    /// Its documents are not understood.
+    #[error("{path} is damaged or of another program: {reason}; restore it from a backup, or give another root")]
+    Foreign {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// Written by a newer release.
+    #[error("{path} has layout {found}; this release reads up to {LAYOUT}. Use a newer release")]
+    Newer {
+        /// The root.
+        path: String,
+        /// The layout found.
+        found: u32,
+    },
+    /// The writers' reigns cannot be read.
+    #[error("failed to read the fences: {0}")]
+    Fences(io::Error),
+    /// The namespaces cannot be listed.
+    #[error("failed to list the namespaces: {0}")]
+    Namespaces(io::Error),
+}
+
+impl Root {
+    /// Takes the root, made where there is none; the marks of the last orderly stop, which hold no longer on the disk.
+    pub fn open(disk: Arc<dyn Disk>, path: PathBuf, ordered: bool) -> Result<(Self, CleanMarks), RootError> {
+        let unusable = |source: io::Error| RootError::Unusable { path: path.display().to_string(), source };
+        create_dirs(&*disk, &path).map_err(unusable)?;
+        let lock = take_lock(&*disk, &path)?;
+        create_dirs(&*disk, &path.join("ns")).map_err(unusable)?;
+        let node = load_node(&*disk, &path, ordered)?;
+        let marks = take_clean_marks(&*disk, &path).map_err(unusable)?;
+        Ok((Self { path, disk, node, _lock: lock }, marks))
+    }
+
+    /// Says that everything is on the disk and nothing will be written any more.
+    pub fn mark_clean(&self, marks: &CleanMarks) -> io::Result<()> {
+        self.disk.replace(&self.path.join("CLEAN"), &document::encode(marks))
+    }
+}
+
+fn create_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = path.parent().ok_or(error)?;
+            create_dirs(disk, parent)?;
+            disk.create_dir(path)?;
+        }
+        result => result?,
+    }
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => disk.sync_dir(parent),
+        _ => disk.sync_dir(Path::new(".")),
+    }
+}
+
+fn take_lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, RootError> {
+    let path = root.join("LOCK");
+    let unusable = |source: io::Error| RootError::Unusable { path: root.display().to_string(), source };
+    let begun = Instant::now();
+    let mut said = false;
+    loop {
+        if let Some(lock) = disk.lock(&path).map_err(unusable)? {
+            // For people: the lock itself is what holds. A full disk must not keep a store from starting.
+            let holder = format!("pid {}", std::process::id());
+            let wrote = lock.truncate(0).and_then(|()| lock.write_all_at(&mut [IoSlice::new(holder.as_bytes())], 0));
+            return match wrote {
+                Err(error) if !disk::is_full(&error) => Err(unusable(error)),
+                _ => Ok(lock),
+            };
+        }
+        let holder = disk.read(&path, 64).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+        if begun.elapsed() >= LOCK_WAIT {
+            return Err(RootError::InUse { path: root.display().to_string(), holder });
+        }
+        if !said {
+            tracing::warn!(root = %root.display(), holder, wait = ?LOCK_WAIT, "another process still holds LOCK; waiting for it to end");
+            said = true;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn load_node(disk: &dyn Disk, root: &Path, ordered: bool) -> Result<Node, RootError> {
+    let path = root.join("node");
+    let node = match disk.read(&path, DOCUMENT_MAX) {
+        Ok(bytes) => document::decode::<Node>(&bytes)
+            .map_err(|error| RootError::Foreign { path: path.display().to_string(), reason: error.to_string() })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let node = Node { id: Uuid::new_v4(), layout: LAYOUT, ordered };
+            disk.replace(&path, &document::encode(&node))
+                .map_err(|source| RootError::Unusable { path: root.display().to_string(), source })?;
+            node
+        }
+        Err(source) => return Err(RootError::Unusable { path: root.display().to_string(), source }),
+    };
+    if node.layout > LAYOUT {
+        return Err(RootError::Newer { path: root.display().to_string(), found: node.layout });
+    }
+    Ok(node)
+}
+
+/// Reads the marks and removes them from the disk, before anything else changes there.
+fn take_clean_marks(disk: &dyn Disk, root: &Path) -> io::Result<CleanMarks> {
+    let path = root.join("CLEAN");
+    let bytes = match disk.read(&path, DOCUMENT_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(CleanMarks::default()),
+        Err(error) => return Err(error),
+    };
+    disk.remove_file(&path)?;
+    disk.sync_dir(root)?;
+    Ok(document::decode(&bytes).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the mark of an orderly stop is damaged; the logs are verified");
+        CleanMarks::default()
+    }))
+}

@@ -1,0 +1,255 @@
+//! Reading records of one segment, one after the other, each verified. Damage becomes a hole and never stops the rest.
+
+use std::io;
+use std::sync::Arc;
+
+use logstore_api::Timestamp;
+use logstore_api::frame::view::RecordView;
+use logstore_api::frame::{
+    HEADER_LEN, Header, Kind, PRODUCER_LEN, Producer, RECORD_HEADER_LEN, RecordHeader, Salt, TRAILER_LEN,
+};
+
+use super::index::Entry;
+use super::scan;
+use crate::disk::DiskFile;
+
+/// Where segments' frames begin.
+pub const FRAMES_AT: u64 = 64;
+
+/// Bytes read at once, at first and at most: a lone record costs one small read, a scan few large ones.
+const READ_MIN: usize = 8 * 1024;
+const READ_MAX: usize = 512 * 1024;
+
+/// A part of a file in memory.
+#[derive(Debug)]
+pub struct Window {
+    file: Arc<dyn DiskFile>,
+    /// Nothing at or behind this position is read.
+    limit: u64,
+    start: u64,
+    bytes: Vec<u8>,
+    ahead: usize,
+}
+
+impl Window {
+    /// A window on a file up to `limit`.
+    #[must_use]
+    pub fn new(file: Arc<dyn DiskFile>, limit: u64) -> Self {
+        Self { file, limit, start: 0, bytes: Vec::new(), ahead: READ_MIN }
+    }
+
+    /// Up to `len` bytes at `position`; fewer only at the limit.
+    pub fn get(&mut self, position: u64, len: usize) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.limit.saturating_sub(position)).unwrap_or(usize::MAX);
+        let len = len.min(left);
+        let inside = position >= self.start && position + len as u64 <= self.start + self.bytes.len() as u64;
+        if !inside {
+            self.fill(position, len.max(self.ahead).min(left))?;
+        }
+        let at = usize::try_from(position - self.start).map_err(io::Error::other)?;
+        let end = (at + len).min(self.bytes.len());
+        Ok(&self.bytes[at.min(end)..end])
+    }
+
+    fn fill(&mut self, position: u64, len: usize) -> io::Result<()> {
+        self.bytes.clear();
+        self.bytes.resize(len, 0);
+        self.start = position;
+        let read = self.file.read_full_at(&mut self.bytes, position)?;
+        self.bytes.truncate(read);
+        self.ahead = (self.ahead * 2).min(READ_MAX);
+        Ok(())
+    }
+}
+
+/// A record as it stands in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct LogRecord<'a> {
+    /// Its offset.
+    pub offset: u64,
+    /// Server time of its frame.
+    pub time: Timestamp,
+    /// Identity of its producer, with the sequence number of this record.
+    pub producer: Option<Producer>,
+    /// Payload, metadata, reserved length.
+    pub record: RecordView<'a>,
+    /// Its address in rochefort's file; not to be relied on behind a hole.
+    pub address: u64,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// A record.
+    Record(LogRecord<'a>),
+    /// Damage: the records in this range cannot be had; those behind it can.
+    Hole {
+        /// The first offset that cannot be had.
+        from: u64,
+        /// The first offset behind the damage; `None` where it goes up to the segment's end.
+        until: Option<u64>,
+    },
+    /// Nothing comes before the limit.
+    End,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InFrame {
+    header: Header,
+    end: u64,
+    /// Records that were passed.
+    ordinal: u32,
+}
+
+/// Goes through a segment from a place that its index names.
+#[derive(Debug)]
+pub struct Cursor {
+    window: Window,
+    salt: Salt,
+    position: u64,
+    frame: Option<InFrame>,
+    offset: u64,
+    address: u64,
+}
+
+enum Found {
+    Record { position: u64, header: RecordHeader },
+    Hole { from: u64, until: Option<u64> },
+    End,
+}
+
+impl Cursor {
+    /// A cursor at the beginning of a segment, whose first record has this offset and address.
+    #[must_use]
+    pub fn at_start(window: Window, salt: Salt, offset: u64, address: u64) -> Self {
+        Self { window, salt, position: FRAMES_AT, frame: None, offset, address }
+    }
+
+    /// A cursor at an entry of the index.
+    pub fn at_entry(mut window: Window, salt: Salt, entry: Entry) -> io::Result<Self> {
+        let Entry { offset, frame_position, position, time: _, payload_sum: _, address } = entry;
+        let mut cursor_at = u64::from(frame_position);
+        let mut frame = None;
+        if position != frame_position {
+            let bytes = window.get(cursor_at, HEADER_LEN + PRODUCER_LEN)?;
+            // A damaged header is met again, and reported, by the first step.
+            if let Ok(header) = Header::verify(bytes, salt, cursor_at) {
+                let ordinal = u32::try_from(offset - header.numbers.base_offset.min(offset)).unwrap_or(u32::MAX);
+                frame = Some(InFrame { header, end: cursor_at + header.frame_len as u64, ordinal });
+                cursor_at = u64::from(position);
+            }
+        }
+        Ok(Self { window, salt, position: cursor_at, frame, offset, address })
+    }
+
+    /// The next record, hole, or the end.
+    pub fn step(&mut self) -> io::Result<Step<'_>> {
+        match self.find()? {
+            Found::End => Ok(Step::End),
+            Found::Hole { from, until } => Ok(Step::Hole { from, until }),
+            Found::Record { position, header } => {
+                let (offset, address) = (self.offset, self.address);
+                let frame = self.frame.as_mut().expect("a record stands in a frame");
+                let producer = frame
+                    .header
+                    .producer
+                    .map(|producer| Producer { seq: producer.seq + u64::from(frame.ordinal), ..producer });
+                let time = Timestamp(frame.header.numbers.time_us);
+                frame.ordinal += 1;
+                self.position = position + header.record_len() as u64;
+                self.offset += 1;
+                let record = RecordView::trusted(self.window.get(position, header.record_len())?);
+                self.address += record.address_bytes();
+                Ok(Step::Record(LogRecord { offset, time, producer, record, address }))
+            }
+        }
+    }
+
+    fn find(&mut self) -> io::Result<Found> {
+        loop {
+            match self.frame {
+                Some(frame) if frame.ordinal < frame.header.record_count => {
+                    return Ok(match self.sound_record(frame, self.position)? {
+                        Some(header) => Found::Record { position: self.position, header },
+                        None => self.skip_damaged_record(frame)?,
+                    });
+                }
+                Some(frame) => {
+                    self.position = frame.end;
+                    self.frame = None;
+                }
+                None if self.position >= self.window.limit => return Ok(Found::End),
+                None => {
+                    if let Some(hole) = self.enter_frame()? {
+                        return Ok(hole);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes into the frame at the position, or past it where it holds no records; a hole where there is none.
+    fn enter_frame(&mut self) -> io::Result<Option<Found>> {
+        let position = self.position;
+        let bytes = self.window.get(position, HEADER_LEN + PRODUCER_LEN)?;
+        let header = Header::verify(bytes, self.salt, position).ok();
+        match header.filter(|header| position + header.frame_len as u64 <= self.window.limit) {
+            Some(header) if header.kind == Kind::Data => {
+                self.position = position + header.records_at() as u64;
+                self.offset = header.numbers.base_offset;
+                self.frame = Some(InFrame { header, end: position + header.frame_len as u64, ordinal: 0 });
+                Ok(None)
+            }
+            Some(header) => {
+                self.position = position + header.frame_len as u64;
+                Ok(None)
+            }
+            None => self.skip_damaged_frames().map(Some),
+        }
+    }
+
+    fn sound_record(&mut self, frame: InFrame, position: u64) -> io::Result<Option<RecordHeader>> {
+        let room = usize::try_from(frame.end - TRAILER_LEN as u64 - position).unwrap_or(0);
+        let peeked = RecordHeader::peek(self.window.get(position, RECORD_HEADER_LEN.min(room))?);
+        let Some(header) = peeked.filter(|header| header.record_len() <= room) else {
+            return Ok(None);
+        };
+        let bytes = self.window.get(position, header.record_len())?;
+        Ok(RecordView::verify(bytes, self.salt).map(|record| record.header))
+    }
+
+    /// One record where its length still leads to the next one, else the rest of the frame.
+    fn skip_damaged_record(&mut self, mut frame: InFrame) -> io::Result<Found> {
+        let from = self.offset;
+        let room = usize::try_from(frame.end - TRAILER_LEN as u64 - self.position).unwrap_or(0);
+        let peeked = RecordHeader::peek(self.window.get(self.position, RECORD_HEADER_LEN.min(room))?);
+        if let Some(damaged) = peeked.filter(|header| header.record_len() < room) {
+            let next = self.position + damaged.record_len() as u64;
+            if frame.ordinal + 1 < frame.header.record_count && self.sound_record(frame, next)?.is_some() {
+                frame.ordinal += 1;
+                self.frame = Some(frame);
+                self.position = next;
+                self.offset += 1;
+                self.address += 20 + u64::from(damaged.alloc_len);
+                return Ok(Found::Hole { from, until: Some(from + 1) });
+            }
+        }
+        self.position = frame.end;
+        self.frame = None;
+        self.offset = frame.header.numbers.base_offset + u64::from(frame.header.record_count);
+        Ok(Found::Hole { from, until: Some(self.offset) })
+    }
+
+    /// Up to the next frame that verifies.
+    fn skip_damaged_frames(&mut self) -> io::Result<Found> {
+        let from = self.offset;
+        let next = scan::find_frame(&mut self.window, self.salt, self.position + scan::STEP)?;
+        let Some((position, header)) = next else {
+            self.position = self.window.limit;
+            return Ok(Found::Hole { from, until: None });
+        };
+        self.position = position;
+        self.offset = header.numbers.base_offset;
+        Ok(Found::Hole { from, until: Some(self.offset) })
+    }
+}

@@ -1,0 +1,393 @@
+//! Opening a partition's files after an orderly stop, or after any other. Nothing is deleted: a torn tail goes to
+//! quarantine before it is cut, and damage stays where it is, as a hole, behind which a new segment begins.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use logstore_api::Timestamp;
+use logstore_api::frame::{FrameView, Kind, Salt, control};
+use serde::{Deserialize, Serialize};
+
+use super::cursor::{FRAMES_AT, Window};
+use super::index::SparseIndex;
+use super::scan::{Found, Scan};
+use super::segment::{self, Segment, SegmentHeader, entries_of};
+use super::state::{LogState, Tail};
+use crate::disk::{self, Disk, DiskFile, Open};
+
+/// Where a partition's files are, and what verifies them.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The seam to the files.
+    pub disk: Arc<dyn Disk>,
+    /// The partition's own directory.
+    pub dir: PathBuf,
+    /// Where cut tails go.
+    pub quarantine: PathBuf,
+    /// What the partition is called in the names of files in quarantine.
+    pub label: String,
+    /// Seed of the checksums.
+    pub salt: Salt,
+    /// Writers place frames: wire checksums are kept.
+    pub ordered: bool,
+}
+
+/// The end of a partition at an orderly stop. It is trusted only where it fits the files exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanMark {
+    /// The active segment.
+    pub segment: u64,
+    /// Length of its log file.
+    pub end: u64,
+    /// Where the checkpoint stands that is its last frame.
+    pub checkpoint: u64,
+    /// That frame's checksum.
+    pub checksum: u32,
+}
+
+/// An open log.
+#[derive(Debug)]
+pub struct Recovered {
+    /// What it knows.
+    pub state: LogState,
+    /// Its segments, oldest first; the last one is active.
+    pub segments: Vec<Arc<Segment>>,
+    /// Offsets that cannot be had.
+    pub holes: Vec<(u64, u64)>,
+    /// The active segment is damaged: what comes next goes to a new one.
+    pub must_roll: bool,
+    /// Bytes that were cut and kept in quarantine.
+    pub quarantined_bytes: u64,
+    /// The orderly end was trusted.
+    pub clean: bool,
+}
+
+/// Opens the files.
+pub fn recover(site: &Site, clean: Option<&CleanMark>) -> io::Result<Recovered> {
+    let bases = list_segments(site)?;
+    let Some((last, sealed)) = bases.split_last() else {
+        return Ok(Recovered {
+            state: LogState::default(),
+            segments: Vec::new(),
+            holes: Vec::new(),
+            must_roll: false,
+            quarantined_bytes: 0,
+            clean: true,
+        });
+    };
+    let mut files = Files { site, opened: Vec::new() };
+    for base in sealed {
+        files.open(*base)?;
+    }
+    if let Some(recovered) = clean.map(|mark| files.trust(*last, mark)).transpose()?.flatten() {
+        return Ok(recovered);
+    }
+    files.recover_active(*last)
+}
+
+fn list_segments(site: &Site) -> io::Result<Vec<u64>> {
+    let mut bases = Vec::new();
+    for name in site.disk.list(&site.dir)? {
+        if name.ends_with(".tmp") {
+            // Was never given its name: a crash came first.
+            site.disk.remove_file(&site.dir.join(&name))?;
+        }
+        bases.extend(segment::parse_file_name(&name));
+    }
+    bases.sort_unstable();
+    Ok(bases)
+}
+
+/// Segments that were opened, oldest first.
+struct Files<'a> {
+    site: &'a Site,
+    opened: Vec<OpenedFile>,
+}
+
+struct OpenedFile {
+    header: SegmentHeader,
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    len: u64,
+    /// Its own header was sound.
+    sound: bool,
+}
+
+/// What a walk over a segment's frames gives.
+struct Replay {
+    state: LogState,
+    index: SparseIndex,
+    holes: Vec<(u64, u64)>,
+    damaged: bool,
+    /// Where sound frames end, and a torn tail begins if the file goes on.
+    end: u64,
+}
+
+impl Files<'_> {
+    fn open(&mut self, base_frame: u64) -> io::Result<()> {
+        let path = self.site.dir.join(segment::file_name(base_frame));
+        let file = self.site.disk.open(&path, Open::Write)?;
+        let len = file.len()?;
+        let header = segment::read_header(&*file)?.filter(|header| header.base_frame == base_frame);
+        let sound = header.is_some();
+        let header = match header {
+            Some(header) => header,
+            None => {
+                tracing::error!(path = %path.display(), "the header of a segment is damaged; its frames are read without it");
+                self.guess_header(base_frame, &file, len)?
+            }
+        };
+        self.opened.push(OpenedFile { header, path, file, len, sound });
+        Ok(())
+    }
+
+    /// What the header of a segment must have said: its snapshot repeats it, and the segment before ends there.
+    fn guess_header(&self, base_frame: u64, file: &Arc<dyn DiskFile>, len: u64) -> io::Result<SegmentHeader> {
+        let window = Window::new(Arc::clone(file), len);
+        let state = match Scan::new(window, self.site.salt, FRAMES_AT, len).step()? {
+            Found::Frame { position: FRAMES_AT, frame } => decode_snapshot(&frame),
+            _ => None,
+        };
+        let state = match state {
+            Some(state) => state,
+            None => self.state_before(self.opened.len())?,
+        };
+        Ok(SegmentHeader {
+            salt: self.site.salt,
+            base_frame,
+            base_offset: state.tail.next_offset,
+            created: state.tail.last_time,
+            base_payload_sum: state.tail.payload_sum,
+            base_address: state.tail.address_sum,
+        })
+    }
+
+    /// What is known where the segment with this number begins: its snapshot, or all of the one before.
+    fn state_before(&self, number: usize) -> io::Result<LogState> {
+        match number.checked_sub(1).map(|before| &self.opened[before]) {
+            Some(before) => Ok(self.replay(before, number - 1)?.state),
+            None => Ok(LogState::default()),
+        }
+    }
+
+    fn replay(&self, opened: &OpenedFile, number: usize) -> io::Result<Replay> {
+        let window = Window::new(Arc::clone(&opened.file), opened.len);
+        let mut scan = Scan::new(window, self.site.salt, FRAMES_AT, opened.len);
+        let mut replay = Replay {
+            state: LogState::default(),
+            index: SparseIndex::default(),
+            holes: Vec::new(),
+            damaged: !opened.sound,
+            end: opened.len.min(FRAMES_AT),
+        };
+        let mut begun = false;
+        loop {
+            match scan.step()? {
+                Found::Frame { position, frame } => {
+                    if !begun && let Some(state) = decode_snapshot(&frame) {
+                        replay.state = state;
+                    } else {
+                        if !begun {
+                            replay.state = self.state_without_snapshot(opened, number)?;
+                            replay.damaged = true;
+                        }
+                        replay.take(&frame, position, self.site.ordered);
+                    }
+                    replay.end = position + frame.bytes().len() as u64;
+                }
+                Found::Damage { from, until } => {
+                    tracing::error!(path = %opened.path.display(), from, until, "damage in a segment; what stands behind it is kept");
+                    if !begun {
+                        replay.state = self.state_without_snapshot(opened, number)?;
+                    }
+                    replay.damaged = true;
+                    replay.end = until;
+                }
+                Found::Tail { from, whole: Some(header) } => {
+                    if !begun {
+                        replay.state = self.state_without_snapshot(opened, number)?;
+                    }
+                    let hole_from = replay.state.tail.next_offset;
+                    replay.state.tail = replay.state.tail.after(&header, (0, 0), 0);
+                    replay.note_hole(hole_from, replay.state.tail.next_offset);
+                    replay.damaged = true;
+                    replay.end = from + header.frame_len as u64;
+                }
+                Found::Tail { from, whole: None } => {
+                    if !begun {
+                        replay.state = self.state_without_snapshot(opened, number)?;
+                        replay.damaged = true;
+                    }
+                    replay.end = from;
+                    return Ok(replay);
+                }
+                Found::End => return Ok(replay),
+            }
+            begun = true;
+        }
+    }
+
+    fn state_without_snapshot(&self, opened: &OpenedFile, number: usize) -> io::Result<LogState> {
+        tracing::error!(path = %opened.path.display(), "the snapshot of a segment is damaged; it is made again from the segment before");
+        let mut state = self.state_before(number)?;
+        let SegmentHeader { base_frame, base_offset, base_payload_sum, base_address, .. } = opened.header;
+        state.tail = Tail {
+            next_frame: base_frame,
+            next_offset: base_offset,
+            payload_sum: base_payload_sum,
+            address_sum: base_address,
+            ..state.tail
+        };
+        Ok(state)
+    }
+
+    /// Opens the active segment by the mark of an orderly stop; `None` where it does not fit exactly.
+    fn trust(&mut self, base_frame: u64, mark: &CleanMark) -> io::Result<Option<Recovered>> {
+        self.open(base_frame)?;
+        let trusted = self.opened.last().and_then(|active| {
+            let state = trusted_state(active, mark, self.site.salt)?;
+            let index = segment::read_index(&*self.site.disk, &active.path)?;
+            Some((state, index))
+        });
+        let Some((state, index)) = trusted else {
+            self.opened.pop();
+            return Ok(None);
+        };
+        let recovered = Recovered {
+            segments: self.segments(index, state.tail.last_time),
+            state,
+            holes: Vec::new(),
+            must_roll: false,
+            quarantined_bytes: 0,
+            clean: true,
+        };
+        Ok(Some(recovered))
+    }
+
+    fn recover_active(&mut self, base_frame: u64) -> io::Result<Recovered> {
+        self.open(base_frame)?;
+        let number = self.opened.len() - 1;
+        let active = &self.opened[number];
+        let Replay { state, index, holes, damaged, end } = self.replay(active, number)?;
+        let (mut must_roll, mut quarantined_bytes) = (damaged, 0);
+        if end < active.len {
+            match quarantine(self.site, active, end) {
+                Ok(()) => quarantined_bytes = active.len - end,
+                Err(error) if disk::is_full(&error) => {
+                    tracing::warn!(path = %active.path.display(), end, "no room to keep a torn tail in quarantine; it stays where it is");
+                    must_roll = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // What was in the page cache when the process ended is on the disk from here on.
+        active.file.sync_data()?;
+        if quarantined_bytes > 0 {
+            self.opened[number].len = end;
+        }
+        let segments = self.segments(index, state.tail.last_time);
+        Ok(Recovered { state, segments, holes, must_roll, quarantined_bytes, clean: false })
+    }
+
+    fn segments(&mut self, active_index: SparseIndex, last_time: Timestamp) -> Vec<Arc<Segment>> {
+        let begins: Vec<Timestamp> = self.opened.iter().map(|opened| opened.header.created).collect();
+        let mut active_index = Some(active_index);
+        let count = self.opened.len();
+        let open = |(number, opened): (usize, OpenedFile)| {
+            let OpenedFile { header, path, file, len, sound: _ } = opened;
+            let (last_time, index) = if number + 1 == count {
+                (last_time, active_index.take())
+            } else {
+                // A sealed segment ends before the next begins.
+                let seal = segment::read_seal(&*self.site.disk, &path);
+                let last_time = seal.map_or(begins[number + 1], |seal| seal.last_time);
+                (last_time, segment::read_index(&*self.site.disk, &path))
+            };
+            Arc::new(Segment::open(header, path, file, len, last_time, index))
+        };
+        std::mem::take(&mut self.opened).into_iter().enumerate().map(open).collect()
+    }
+}
+
+impl Replay {
+    fn take(&mut self, frame: &FrameView<'_>, position: u64, ordered: bool) {
+        let header = frame.header();
+        if !header.kind.is_ordered() {
+            return;
+        }
+        let Tail { next_frame, next_offset, payload_sum, address_sum, .. } = self.state.tail;
+        if header.numbers.number != next_frame || header.numbers.base_offset != next_offset {
+            self.damaged = true;
+            self.note_hole(next_offset, header.numbers.base_offset);
+        }
+        if header.kind == Kind::Data {
+            for entry in entries_of(frame, position, (payload_sum, address_sum)) {
+                self.index.note(entry);
+            }
+        }
+        let wire_checksum = if ordered { frame.wire_checksum() } else { 0 };
+        self.state.apply(frame, frame.sums(), wire_checksum);
+    }
+
+    fn note_hole(&mut self, from: u64, until: u64) {
+        if from < until {
+            self.holes.push((from, until));
+        }
+    }
+}
+
+fn decode_snapshot(frame: &FrameView<'_>) -> Option<LogState> {
+    (frame.header().kind == Kind::Snapshot).then(|| LogState::decode(control::body(frame)?))?
+}
+
+fn trusted_state(active: &OpenedFile, mark: &CleanMark, salt: Salt) -> Option<LogState> {
+    if !active.sound || active.header.base_frame != mark.segment || active.len != mark.end {
+        return None;
+    }
+    let len = usize::try_from(mark.end.checked_sub(mark.checkpoint)?).ok()?;
+    let mut window = Window::new(Arc::clone(&active.file), active.len);
+    let bytes = window.get(mark.checkpoint, len).ok()?;
+    let frame = FrameView::verify(bytes, salt, mark.checkpoint).ok()?;
+    let last = frame.bytes().len() == len && frame.checksum() == mark.checksum;
+    last.then(|| decode_snapshot(&frame))?
+}
+
+/// Copies what stands behind the last sound frame into quarantine, then cuts it off.
+fn quarantine(site: &Site, active: &OpenedFile, end: u64) -> io::Result<()> {
+    const CHUNK: usize = 1024 * 1024;
+    site.disk.create_dir(&site.quarantine)?;
+    let name = format!("{}-{:020}-{end}-{}.tail", site.label, active.header.base_frame, Timestamp::now().0);
+    let kept = site.quarantine.join(&name);
+    let copy = site.disk.open(&kept, Open::Create)?;
+    let result = copy_range(&*active.file, &*copy, end, active.len, CHUNK);
+    if let Err(error) = result.and_then(|()| copy.sync_data()) {
+        // Half a copy is no copy; the original is still whole.
+        let _ = site.disk.remove_file(&kept);
+        return Err(error);
+    }
+    sync_parents(&*site.disk, &site.quarantine)?;
+    active.file.truncate(end)?;
+    tracing::warn!(path = %active.path.display(), end, bytes = active.len - end, kept = %kept.display(), "a torn tail was cut off and kept");
+    Ok(())
+}
+
+fn copy_range(from: &dyn DiskFile, to: &dyn DiskFile, start: u64, end: u64, chunk: usize) -> io::Result<()> {
+    let mut bytes = vec![0; chunk];
+    let mut position = start;
+    while position < end {
+        let len = usize::try_from(end - position).unwrap_or(chunk).min(chunk);
+        let read = from.read_full_at(&mut bytes[..len], position)?;
+        if read == 0 {
+            break;
+        }
+        to.write_all_at(&mut [IoSlice::new(&bytes[..read])], position - start)?;
+        position += read as u64;
+    }
+    Ok(())
+}
+
+fn sync_parents(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    disk.sync_dir(dir)?;
+    dir.parent().map_or(Ok(()), |parent| disk.sync_dir(parent))
+}

@@ -1,0 +1,61 @@
+//! A few threads that do nothing but sync files, so that a slow disk holds up no request that did not ask for it.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Syncs that run at the same time, of different files.
+const THREADS: usize = 4;
+
+/// A job: sync until nobody waits any more.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads. They end when the pool is dropped, after the jobs that were given.
+#[derive(Debug)]
+pub struct SyncPool {
+    jobs: Option<Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl SyncPool {
+    /// Starts the threads.
+    pub fn start() -> std::io::Result<Self> {
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let threads = (0..THREADS)
+            .map(|number| {
+                let queue = Arc::clone(&queue);
+                std::thread::Builder::new().name(format!("sync-{number}")).spawn(move || run(&queue))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { jobs: Some(jobs), threads })
+    }
+
+    /// Gives a job to the threads. A partition gives its next job only after its last, so the queue is bounded by their
+    /// number.
+    pub fn submit(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            // The threads outlive the sender; if one has panicked, the process is about to end anyway.
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+fn run(queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(),
+            Err(_) => return,
+        }
+    }
+}
+
+impl Drop for SyncPool {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}

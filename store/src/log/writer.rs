@@ -1,0 +1,547 @@
+//! The leader's work: numbers for what waits, one write, and the line of answers.
+//!
+//! Frames are staged with the numbers that they will have, and written together. Only when the write has succeeded does
+//! the state take them in, so a failed write leaves nothing behind.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use logstore_api::frame::control::{self, Trim};
+use logstore_api::frame::{Draft, Kind, Numbers, Producer};
+use logstore_api::{Code, Durability, Problem, Timestamp};
+use tokio::sync::oneshot;
+
+use super::acks::{Mark, Waiting};
+use super::partition::Shared;
+use super::place::{self, Place};
+use super::producers::{Stored, Verdict};
+use super::recovery::CleanMark;
+use super::scan::Found;
+use super::segment::{FORMAT, Seal, Segment, SegmentHeader, entries_of};
+use super::state::{LogState, Tail};
+use crate::disk;
+
+/// Something to do, in order.
+#[derive(Debug)]
+pub enum Work {
+    /// Append a frame of records.
+    Append {
+        /// The records.
+        draft: Draft,
+        /// Their producer, as the frame holds it.
+        producer: Option<Producer>,
+        /// The level to reach.
+        durability: Durability,
+        /// Who asked.
+        reply: Reply,
+    },
+    /// Drop records before an offset.
+    Trim {
+        /// The first record to keep.
+        before: u64,
+        /// Who asked.
+        reply: Reply,
+    },
+    /// Append frames that a writer has ordered.
+    Place {
+        /// The frames.
+        place: Place,
+        /// Who asked.
+        reply: Reply,
+    },
+}
+
+/// Where an answer goes.
+pub type Reply = oneshot::Sender<Result<Done, Box<Problem>>>;
+
+/// What was done, at the level it was asked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// What.
+    pub what: What,
+    /// The end that readers see.
+    pub end: u64,
+    /// Records before this offset survive a power loss.
+    pub durable_end: u64,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Records were stored.
+    Appended {
+        /// Of the first; `None` for a duplicate whose offset is forgotten.
+        offset: Option<u64>,
+        /// Server time.
+        time: Option<Timestamp>,
+        /// They had been stored before.
+        duplicate: bool,
+    },
+    /// Records were dropped.
+    Trimmed {
+        /// The first offset that is still there.
+        start: u64,
+    },
+    /// Frames were placed.
+    Placed {
+        /// The frame number that comes next.
+        next_frame: u64,
+        /// Frames before this number are confirmed here.
+        confirmed: u64,
+    },
+}
+
+/// Who is answered, and with what.
+#[derive(Debug)]
+pub struct Answer {
+    reply: Reply,
+    result: Result<What, Box<Problem>>,
+}
+
+impl Answer {
+    /// Sends it.
+    pub fn send(self, end: u64, durable_end: u64) {
+        // One that has gone away needs no answer.
+        let _ = self.reply.send(self.result.map(|what| Done { what, end, durable_end }));
+    }
+
+    /// Sends an error in its place.
+    pub fn fail(self, problem: Problem) {
+        let _ = self.reply.send(Err(Box::new(problem)));
+    }
+}
+
+/// Frames whose checksums are kept for writers that repeat themselves.
+const RECENT_MAX: usize = 4096;
+
+/// The end of the log, held by whoever leads.
+#[derive(Debug)]
+pub struct Writer {
+    state: LogState,
+    active: Option<Arc<Segment>>,
+    must_roll: bool,
+    staged: Vec<Staged>,
+    staged_tail: Tail,
+    staged_bytes: u64,
+    /// Position of the last entry that the active segment's index may have got.
+    noted: Option<u64>,
+    /// Wire checksums of the newest frames, where writers place them.
+    recent: VecDeque<(u64, u32)>,
+}
+
+#[derive(Debug)]
+struct Staged {
+    frame: Option<(Draft, u32)>,
+    level: Durability,
+    until: Mark,
+    answer: Option<Answer>,
+}
+
+impl Writer {
+    /// The end of a log that was recovered.
+    #[must_use]
+    pub fn new(state: LogState, active: Option<Arc<Segment>>, must_roll: bool) -> Self {
+        let staged_tail = state.tail;
+        Self {
+            state,
+            active,
+            must_roll,
+            staged: Vec::new(),
+            staged_tail,
+            staged_bytes: 0,
+            noted: None,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// What the log knows.
+    #[must_use]
+    pub fn state(&self) -> &LogState {
+        &self.state
+    }
+
+    /// Does all of it.
+    pub fn run(&mut self, shared: &Shared, works: impl IntoIterator<Item = Work>) {
+        for work in works {
+            match work {
+                Work::Append { draft, producer, durability, reply } => {
+                    self.append(shared, draft, producer, durability, reply);
+                }
+                Work::Trim { before, reply } => self.trim(shared, before, reply),
+                Work::Place { place, reply } => self.place(shared, place, reply),
+            }
+        }
+        self.flush(shared);
+    }
+
+    fn append(
+        &mut self,
+        shared: &Shared,
+        draft: Draft,
+        producer: Option<Producer>,
+        durability: Durability,
+        reply: Reply,
+    ) {
+        if let Some(producer) = producer {
+            let in_flight = |staged: &Staged| {
+                staged.frame.as_ref().is_some_and(|(draft, _)| {
+                    draft.view().header().producer.is_some_and(|other| other.id == producer.id)
+                })
+            };
+            if self.staged.iter().any(in_flight) {
+                // The table learns of a frame only when it is written.
+                self.flush(shared);
+            }
+            match self.state.producers.judge(producer, draft.record_count(), draft.content_crc()) {
+                Verdict::Store => {}
+                Verdict::Duplicate(stored) => {
+                    let what = What::Appended {
+                        offset: stored.map(|Stored { offset, .. }| offset),
+                        time: stored.map(|Stored { time, .. }| time),
+                        duplicate: true,
+                    };
+                    return self.answer_in_line(durability, reply, Ok(what));
+                }
+                Verdict::Refuse(problem) => return self.answer_in_line(durability, reply, Err(problem)),
+            }
+        }
+        if let Err(problem) = self.make_room(shared, draft.frame_len() as u64, true) {
+            return shared.refuse(reply, problem);
+        }
+        let numbers = self.next_numbers(Timestamp::now());
+        let what = What::Appended {
+            offset: Some(numbers.base_offset),
+            time: Some(Timestamp(numbers.time_us)),
+            duplicate: false,
+        };
+        self.stage(shared, draft, numbers, 0, durability, Some(Answer { reply, result: Ok(what) }));
+    }
+
+    fn trim(&mut self, shared: &Shared, before: u64, reply: Reply) {
+        self.flush(shared);
+        let end = self.state.tail.next_offset;
+        if before > end {
+            let detail = format!("before is {before}, but the log ends at {end}; give at most that");
+            let problem = Problem::new(Code::BeyondEnd, detail).field("before").expected(end).got(before);
+            return shared.refuse(reply, problem.with("end", end));
+        }
+        let start = shared.start().max(self.state.trim_start);
+        if before <= start {
+            return self.answer_in_line(Durability::Synced, reply, Ok(What::Trimmed { start }));
+        }
+        let draft = control::draft(Kind::Trim, &Trim { before }.encode(), shared.site.salt);
+        if let Err(problem) = self.make_room(shared, draft.frame_len() as u64, false) {
+            return shared.refuse(reply, problem);
+        }
+        let numbers = self.next_numbers(Timestamp::now());
+        let answer = Answer { reply, result: Ok(What::Trimmed { start: before }) };
+        self.stage(shared, draft, numbers, 0, Durability::Synced, Some(answer));
+    }
+
+    fn place(&mut self, shared: &Shared, place: Place, reply: Reply) {
+        self.flush(shared);
+        if let Err(problem) = place::check_reign(shared.reign().as_ref(), place.epoch, place.writer) {
+            return shared.refuse(reply, problem);
+        }
+        let known = place::known_frames(&place, &self.state.tail, |number| self.wire_checksum_of(shared, number));
+        let known = match known {
+            Ok(known) => known,
+            Err(problem) => return shared.refuse(reply, problem),
+        };
+        let next_frame = place.frame + place.frames.len() as u64;
+        let bytes = place.frames[known..].iter().map(|frame| frame.draft.frame_len() as u64).sum();
+        if bytes > 0
+            && let Err(problem) = self.make_room(shared, bytes, true)
+        {
+            return shared.refuse(reply, problem);
+        }
+        shared.confirm(place.confirmed);
+        let mut answer = Some(Answer {
+            reply,
+            result: Ok(What::Placed {
+                next_frame: next_frame.max(self.state.tail.next_frame),
+                confirmed: place.confirmed,
+            }),
+        });
+        let count = place.frames.len();
+        for (number, frame) in place.frames.into_iter().enumerate().skip(known) {
+            let numbers = frame.draft.view().header().numbers;
+            let answer = if number + 1 == count { answer.take() } else { None };
+            self.stage(shared, frame.draft, numbers, frame.wire_checksum, place.durability, answer);
+        }
+        if let Some(Answer { reply, result }) = answer {
+            self.answer_in_line(place.durability, reply, result);
+        }
+    }
+
+    /// The wire checksum of a frame that stands in the log.
+    fn wire_checksum_of(&self, shared: &Shared, number: u64) -> io::Result<Option<u32>> {
+        if let Some((first, _)) = self.recent.front()
+            && let Some(at) = number.checked_sub(*first).and_then(|at| usize::try_from(at).ok())
+            && let Some((_, checksum)) = self.recent.get(at)
+        {
+            return Ok(Some(*checksum));
+        }
+        let mut checksum = None;
+        shared.frames(number, |frame, _| {
+            checksum = Some(frame.wire_checksum());
+            false
+        })?;
+        Ok(checksum)
+    }
+
+    fn next_numbers(&self, now: Timestamp) -> Numbers {
+        let Tail { next_frame, next_offset, last_time, .. } = self.staged_tail;
+        // Time never runs backwards in a log, so that a search for a time is a binary one.
+        Numbers { number: next_frame, base_offset: next_offset, time_us: now.max(last_time).0, epoch: 0 }
+    }
+
+    fn answer_in_line(&mut self, level: Durability, reply: Reply, result: Result<What, Box<Problem>>) {
+        let until = Mark { frame: self.staged_tail.next_frame, offset: self.staged_tail.next_offset };
+        self.staged.push(Staged { frame: None, level, until, answer: Some(Answer { reply, result }) });
+    }
+
+    fn stage(
+        &mut self,
+        shared: &Shared,
+        mut draft: Draft,
+        numbers: Numbers,
+        wire_checksum: u32,
+        level: Durability,
+        answer: Option<Answer>,
+    ) {
+        let position = self.active.as_ref().map_or(0, |active| active.len()) + self.staged_bytes;
+        if shared.site.ordered {
+            draft.seal_at(shared.site.salt, position);
+        } else {
+            draft.seal(numbers, shared.site.salt, position);
+        }
+        let sums = (draft.payload_bytes, draft.address_bytes);
+        self.staged_tail = self.staged_tail.after(&draft.view().header(), sums, wire_checksum);
+        self.staged_bytes += draft.frame_len() as u64;
+        let until = Mark { frame: self.staged_tail.next_frame, offset: self.staged_tail.next_offset };
+        self.staged.push(Staged { frame: Some((draft, wire_checksum)), level, until, answer });
+    }
+
+    /// Writes what is staged; takes it into the state and the line only when that has succeeded.
+    fn flush(&mut self, shared: &Shared) {
+        let staged = std::mem::take(&mut self.staged);
+        if staged.is_empty() {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.staged_bytes);
+        if bytes > 0
+            && let Err(error) = self.write(&staged, bytes)
+        {
+            self.staged_tail = self.state.tail;
+            return self.write_failed(shared, staged, &error);
+        }
+        let mut position = self.active.as_ref().map_or(0, |active| active.len()) - bytes;
+        let mut waiting = Vec::with_capacity(staged.len());
+        for Staged { frame, level, until, answer } in staged {
+            if let Some((draft, wire_checksum)) = frame {
+                self.take_in(shared, &draft, wire_checksum, position);
+                position += draft.frame_len() as u64;
+            }
+            waiting.push(Waiting { until, level, answer });
+        }
+        shared.line_up(waiting);
+    }
+
+    fn write(&self, staged: &[Staged], bytes: u64) -> io::Result<()> {
+        let Some(active) = &self.active else { return Err(io::Error::other("no active segment")) };
+        let mut parts: Vec<IoSlice<'_>> = staged
+            .iter()
+            .filter_map(|staged| staged.frame.as_ref())
+            .map(|(draft, _)| IoSlice::new(draft.bytes()))
+            .collect();
+        active.append(&mut parts, bytes, self.staged_tail.last_time)
+    }
+
+    fn take_in(&mut self, shared: &Shared, draft: &Draft, wire_checksum: u32, position: u64) {
+        let view = draft.view();
+        let before = self.state.tail;
+        self.state.apply(&view, (draft.payload_bytes, draft.address_bytes), wire_checksum);
+        if view.header().kind == Kind::Trim {
+            shared.trim(self.state.trim_start);
+        }
+        if shared.site.ordered {
+            if self.recent.len() == RECENT_MAX {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((before.next_frame, wire_checksum));
+        }
+        let small = draft.frame_len() <= super::index::STRIDE as usize;
+        let near = self.noted.is_some_and(|noted| position - noted < u64::from(super::index::STRIDE));
+        if view.header().kind == Kind::Data
+            && !(small && near)
+            && let Some(active) = &self.active
+        {
+            active.note(&entries_of(&view, position, (before.payload_sum, before.address_sum)));
+            self.noted = Some(position);
+        }
+    }
+
+    /// Takes back what a failed write has left. Where that succeeds and the disk was only full, the log goes on.
+    fn write_failed(&mut self, shared: &Shared, staged: Vec<Staged>, error: &io::Error) {
+        let cut_back = self.active.as_ref().map_or(Ok(()), |active| active.cut_back());
+        let problem = match cut_back {
+            Ok(()) if disk::is_full(error) => shared.disk_full(),
+            _ => {
+                shared.freeze("write", error);
+                frozen_outcome()
+            }
+        };
+        for answer in staged.into_iter().filter_map(|staged| staged.answer) {
+            answer.fail(problem.clone());
+        }
+    }
+
+    /// Sees to it that `bytes` more fit behind what is staged: a new segment where the active one is full.
+    fn make_room(&mut self, shared: &Shared, bytes: u64, refuse_when_full: bool) -> Result<(), Problem> {
+        if shared.is_frozen() {
+            return Err(frozen());
+        }
+        if refuse_when_full && shared.space.is_full() {
+            return Err(shared.disk_full());
+        }
+        let fits = self.active.as_ref().is_some_and(|active| {
+            let used = active.len() + self.staged_bytes;
+            let empty = self.staged_tail.next_frame == active.header.base_frame;
+            !self.must_roll && (empty || used + bytes <= shared.max_segment_bytes())
+        });
+        if fits {
+            return Ok(());
+        }
+        self.flush(shared);
+        self.roll(shared)
+    }
+
+    /// Ends the active segment and begins a new one.
+    pub fn roll(&mut self, shared: &Shared) -> Result<(), Problem> {
+        self.flush(shared);
+        if shared.is_frozen() {
+            return Err(frozen());
+        }
+        let result = self.sync_active(shared).and_then(|()| self.begin_segment(shared));
+        result.map_err(|error| {
+            if disk::is_full(&error) {
+                return shared.disk_full();
+            }
+            shared.freeze("begin a segment", &error);
+            frozen()
+        })
+    }
+
+    /// What is in the active segment is on the disk before anything is in the next: a power loss cannot leave a gap.
+    fn sync_active(&self, shared: &Shared) -> io::Result<()> {
+        let Some(active) = &self.active else { return Ok(()) };
+        if let Err(error) = active.file().sync_data() {
+            shared.freeze("sync", &error);
+            return Err(error);
+        }
+        let Tail { next_frame, next_offset, .. } = self.state.tail;
+        shared.synced(Mark { frame: next_frame, offset: next_offset });
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, shared: &Shared) -> io::Result<()> {
+        let Tail { next_frame, next_offset, last_time, payload_sum, address_sum, .. } = self.state.tail;
+        let header = SegmentHeader {
+            salt: shared.site.salt,
+            base_frame: next_frame,
+            base_offset: next_offset,
+            created: Timestamp::now().max(last_time),
+            base_payload_sum: payload_sum,
+            base_address: address_sum,
+        };
+        let numbers = Numbers { number: next_frame, base_offset: next_offset, time_us: last_time.0, epoch: 0 };
+        let mut snapshot = control::draft(Kind::Snapshot, &self.state.encode(), shared.site.salt);
+        snapshot.seal(numbers, shared.site.salt, super::cursor::FRAMES_AT);
+        let segment = Segment::create(&*shared.site.disk, &shared.site.dir, header, snapshot.bytes())?;
+        let segment = Arc::new(segment);
+        self.active = Some(Arc::clone(&segment));
+        self.must_roll = false;
+        self.noted = None;
+        shared.add_segment(segment);
+        Ok(())
+    }
+
+    /// Where a sealed segment ends, for its side files: the next one begins there.
+    #[must_use]
+    pub fn seal_of(segment: &Segment, next: &SegmentHeader) -> Seal {
+        Seal {
+            format: FORMAT,
+            end_frame: next.base_frame,
+            end_offset: next.base_offset,
+            log_bytes: segment.len(),
+            last_time: segment.last_time(),
+            payload_sum: next.base_payload_sum,
+            address: next.base_address,
+        }
+    }
+
+    /// The active segment, where there is one with frames in it.
+    #[must_use]
+    pub fn active_with_frames(&self) -> Option<&Arc<Segment>> {
+        self.active.as_ref().filter(|active| self.state.tail.next_frame > active.header.base_frame)
+    }
+
+    /// Ends the log in an orderly way: all of it synced, with a checkpoint behind it. `None` where there is nothing to
+    /// mark, or it cannot be done; the next start then verifies the log.
+    pub fn close(&mut self, shared: &Shared) -> io::Result<Option<CleanMark>> {
+        self.flush(shared);
+        let Some(active) = self.active.clone() else { return Ok(None) };
+        if shared.is_frozen() || self.must_roll {
+            return Ok(None);
+        }
+        let Tail { next_frame, next_offset, last_time, .. } = self.state.tail;
+        let numbers = Numbers { number: next_frame, base_offset: next_offset, time_us: last_time.0, epoch: 0 };
+        let checkpoint = active.len();
+        let mut draft = control::draft(Kind::Snapshot, &self.state.encode(), shared.site.salt);
+        let checksum = draft.seal(numbers, shared.site.salt, checkpoint);
+        let written = active.append(&mut [IoSlice::new(draft.bytes())], draft.frame_len() as u64, last_time);
+        if let Err(error) = written {
+            active.cut_back()?;
+            active.file().sync_data()?;
+            return Err(error);
+        }
+        self.sync_active(shared)?;
+        active.write_index(&*shared.site.disk)?;
+        Ok(Some(CleanMark { segment: active.header.base_frame, end: active.len(), checkpoint, checksum }))
+    }
+
+    /// The first ordered frame that is still there.
+    pub fn first_frame(&self, shared: &Shared) -> io::Result<u64> {
+        let Some(first) = shared.segments().first().cloned() else { return Ok(self.state.tail.next_frame) };
+        let mut scan = first.scan();
+        loop {
+            match scan.step()? {
+                Found::Frame { frame, .. } if frame.header().kind.is_ordered() => {
+                    return Ok(frame.header().numbers.number);
+                }
+                Found::End | Found::Tail { whole: None, .. } => return Ok(self.state.tail.next_frame),
+                Found::Frame { .. } | Found::Damage { .. } | Found::Tail { .. } => {}
+            }
+        }
+    }
+}
+
+/// The refusal of a log that a failed write has frozen.
+#[must_use]
+pub fn frozen() -> Problem {
+    Problem::new(
+        Code::Frozen,
+        "an earlier write or sync of this log failed, so nothing is appended before a restart has verified it",
+    )
+}
+
+/// The answer to those whose frames a failed write or sync may have stored or not.
+#[must_use]
+pub fn frozen_outcome() -> Problem {
+    Problem::new(
+        Code::OutcomeUnknown,
+        "a write or sync failed while the append was in it; it may be there after a restart or not. With a producer identity it can be sent again safely",
+    )
+}
