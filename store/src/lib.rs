@@ -3,11 +3,22 @@
 //! ```text
 //! request → http / dialects → engine (which namespace) → log (queue → leader → one write → sync) → answer
 //! ```
+//!
+//! `logstore serve` begins in [`serve`]. Everything that touches a file goes through [`disk`].
+
+pub mod serve;
+
+pub mod admin;
+pub mod dialects;
+pub mod http;
+
+pub mod engine;
+
+pub mod log;
 
 pub mod disk;
 pub mod document;
-pub mod log;
 pub mod metrics;
 pub mod space;
 
-pub mod engine;
+pub mod cli;

@@ -1,0 +1,219 @@
+//! rochefort v1: `/append`, `/get`, `/getMulti`, byte for byte what its clients read.
+//!
+//! An address is the byte offset that the record would have in rochefort's single file: 20 bytes of header and the
+//! reserved length for each record before it. [`file`] computes that file's bytes; nothing of it is stored.
+//! Any method will do, every failure of the original's is a 500 with plain text, and reads of a namespace that does not
+//! exist find an empty one, which is not created.
+
+pub mod file;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use logstore_api::frame::Salt;
+use logstore_api::limits::RECORD_BYTES_MAX;
+use logstore_api::{Code, NamespaceName, Problem};
+use tokio::sync::mpsc;
+
+use self::file::{File, Unreadable};
+use super::go;
+use crate::engine::batch::{Attributes, Batch, Ready};
+use crate::engine::namespace::Namespace;
+use crate::http::answer::status;
+use crate::http::append::{Stored, store};
+use crate::http::read::opened;
+use crate::http::{App, blocking, body};
+
+/// A getMulti body: offsets of eight bytes each.
+const OFFSETS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a getMulti answer that are sent at once, and how many such pieces may wait for a slow reader.
+const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNKS_WAITING: usize = 2;
+
+/// What went wrong, as text.
+#[derive(Debug)]
+pub struct Failure {
+    status: StatusCode,
+    text: String,
+}
+
+impl Failure {
+    fn of_go(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, text: text.into() }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { status: status(problem.status), text: problem.detail }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+        (self.status, [(CONTENT_TYPE, content_type)], self.text).into_response()
+    }
+}
+
+/// Appends a blob; answers with its address.
+pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
+    let alloc = alloc_size(uri.query())?;
+    let tags = tags(uri.query());
+    let name = namespace_name(uri.query())?;
+    let _share = app.budgets.append(body::declared_len(&headers).unwrap_or(RECORD_BYTES_MAX)).await?;
+    let data = body::read(&headers, body, RECORD_BYTES_MAX, Code::RecordTooLarge).await?;
+    let attributes = Attributes { key: None, tags, alloc: Some(alloc) };
+    let namespace = namespace_for_append(&app, name, &data, &attributes).await?;
+    let ready = batch(&data, attributes, namespace.salt())?;
+    let (_, stored) = store(&app, Arc::clone(&namespace), ready, None).await?;
+    let address = address_of(namespace, &stored).await?;
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(CONTENT_TYPE, json)], format!("{{\"offset\":{address}}}")).into_response())
+}
+
+/// `allocSize`, cut to 32 bits as the original does it.
+fn alloc_size(query: Option<&str>) -> Result<u64, Failure> {
+    let text = go::first_value(query, "allocSize");
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let alloc = go::parse_uint(&text).map_err(Failure::of_go)?;
+    Ok(alloc & u64::from(u32::MAX))
+}
+
+/// Tags as the original keeps them: letters, digits and underscores, in the order given, doubles and all.
+fn tags(query: Option<&str>) -> Vec<String> {
+    let list = go::first_value(query, "tags");
+    let pieces = list.split(|byte| *byte == b',').filter(|piece| !piece.is_empty());
+    let kept = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    pieces.map(|piece| piece.iter().copied().filter(kept).map(char::from).collect()).collect()
+}
+
+fn namespace_name(query: Option<&str>) -> Result<NamespaceName, Failure> {
+    let bytes = go::first_value(query, "namespace");
+    let text = if bytes.is_empty() { b"default".to_vec() } else { bytes };
+    let invalid = |text: String| Failure { status: StatusCode::BAD_REQUEST, text };
+    let text = String::from_utf8(text).map_err(|_| invalid("a namespace name is not UTF-8".to_owned()))?;
+    NamespaceName::parse(&text).map_err(|error| invalid(error.to_string()))
+}
+
+async fn namespace_for_append(
+    app: &App,
+    name: NamespaceName,
+    data: &Bytes,
+    attributes: &Attributes,
+) -> Result<Arc<Namespace>, Problem> {
+    if let Ok(namespace) = app.engine.get(&name) {
+        return Ok(namespace);
+    }
+    // What is refused creates nothing.
+    batch(data, attributes.clone(), Salt::WIRE)?;
+    let engine = Arc::clone(&app.engine);
+    blocking(move || engine.get_or_create(&name)).await
+}
+
+fn batch(data: &[u8], attributes: Attributes, salt: Salt) -> Result<Ready, Problem> {
+    let mut batch = Batch::new(None, salt, data.len());
+    batch.push(data, attributes)?;
+    batch.finish()
+}
+
+async fn address_of(namespace: Arc<Namespace>, stored: &Stored) -> Result<u64, Problem> {
+    let offset = stored.offset().unwrap_or_default();
+    blocking(move || {
+        let partition = namespace.partition()?;
+        let address =
+            file::address_of(partition, offset).map_err(|error| namespace.internal("read the log", &error))?;
+        address.ok_or_else(|| crate::http::read::damaged(offset, offset + 1))
+    })
+    .await
+}
+
+/// Reads the blob at an address.
+pub async fn get(State(app): State<App>, uri: Uri) -> Result<Response, Failure> {
+    let address = go::parse_uint(&go::first_value(uri.query(), "offset")).map_err(Failure::of_go)?;
+    let name = namespace_name(uri.query())?;
+    let Some(file) = open(&app, &name).await? else {
+        return Err(Unreadable::Eof.into());
+    };
+    let blob = blocking(move || Ok(file.read(address))).await?;
+    Ok(octets(blob?))
+}
+
+impl From<Unreadable> for Failure {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::of_go(unreadable.to_string())
+    }
+}
+
+/// Reads many: `u32le` length and blob for each address that can be read.
+pub async fn get_multi(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
+    let name = namespace_name(uri.query())?;
+    let declared = body::declared_len(&headers).unwrap_or(OFFSETS_BYTES_MAX);
+    let share = app.budgets.append(declared).await?;
+    let addresses = body::read(&headers, body, OFFSETS_BYTES_MAX, Code::BatchTooLarge).await?;
+    if !addresses.len().is_multiple_of(8) {
+        return Err(Failure::of_go(format!("incomplete read: {} is not multiple of 8", addresses.len())));
+    }
+    let Some(file) = open(&app, &name).await? else {
+        return Ok(octets(Bytes::new()));
+    };
+    let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
+    tokio::task::spawn_blocking(move || {
+        send_all(&file, &addresses, &sender);
+        drop(share);
+    });
+    Ok(octets(Body::new(Chunks(receiver))))
+}
+
+/// Reads and sends until all is sent or the reader has gone.
+fn send_all(file: &File, addresses: &[u8], sender: &mpsc::Sender<Bytes>) {
+    let mut chunk = BytesMut::new();
+    for address in addresses.as_chunks::<8>().0 {
+        // What cannot be read is passed over in silence, as the original does it.
+        if let Ok(blob) = file.read(u64::from_le_bytes(*address)) {
+            chunk.put_u32_le(u32::try_from(blob.len()).unwrap_or(u32::MAX));
+            chunk.extend_from_slice(&blob);
+        }
+        if chunk.len() >= CHUNK_BYTES && sender.blocking_send(chunk.split().freeze()).is_err() {
+            return;
+        }
+    }
+    if !chunk.is_empty() {
+        let _ = sender.blocking_send(chunk.freeze());
+    }
+}
+
+/// The pieces of an answer, as they come.
+struct Chunks(mpsc::Receiver<Bytes>);
+
+impl http_body::Body for Chunks {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(context).map(|chunk| chunk.map(|chunk| Ok(http_body::Frame::data(chunk))))
+    }
+}
+
+async fn open(app: &App, name: &NamespaceName) -> Result<Option<File>, Problem> {
+    let Ok(namespace) = app.engine.get(name) else { return Ok(None) };
+    namespace.check_read()?;
+    let partition = opened(&namespace).await?;
+    Ok(Some(File::new(name.clone(), partition)))
+}
+
+fn octets(body: impl IntoResponse) -> Response {
+    let mut response = body.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    response
+}

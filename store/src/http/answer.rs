@@ -1,0 +1,107 @@
+//! Answers: JSON, problems, and the headers that carry numbers.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use logstore_api::error::Retry;
+use logstore_api::{MEDIA_PROBLEM, Problem};
+use serde::Serialize;
+
+/// A problem as an HTTP answer.
+#[derive(Debug)]
+pub struct Refusal(pub Box<Problem>);
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
+
+impl From<Box<Problem>> for Refusal {
+    fn from(problem: Box<Problem>) -> Self {
+        Self(problem)
+    }
+}
+
+/// The code of an error, left on its answer so that it can be counted.
+#[derive(Clone, Debug)]
+pub struct ProblemCode(pub String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self(problem) = self;
+        let mut response = json(status(problem.status), &*problem);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_PROBLEM));
+        if problem.retry == Retry::Later && matches!(problem.status, 429 | 503) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(ProblemCode(problem.code));
+        response
+    }
+}
+
+/// A status of ours; they are all valid.
+#[must_use]
+pub fn status(number: u16) -> StatusCode {
+    StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// A JSON answer.
+#[must_use]
+pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    // Our types are JSON; were one not, an empty object would be the smaller evil.
+    let body = serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec());
+    (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+/// Puts a number into a header.
+pub fn put_number(response: &mut Response, name: &'static str, number: u64) {
+    response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(number));
+}
+
+/// Puts a text into a header, where it can stand there.
+pub fn put_text(response: &mut Response, name: &'static str, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// JSON in ASCII alone, so that it can stand in a header.
+#[must_use]
+pub fn ascii_json(value: &impl Serialize) -> String {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let mut ascii = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            ' '..='~' => ascii.push(letter),
+            letter => {
+                let mut utf16 = [0; 2];
+                for unit in letter.encode_utf16(&mut utf16) {
+                    ascii.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    ascii
+}
+
+/// Removes the list of methods from answers that are no 405: axum puts it on every fallback.
+pub fn tidy(response: &mut Response) {
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().remove(ALLOW);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_json_is_ascii_and_reads_back() {
+        let tags = ["a", "ü\"", "\u{1f600}\n"];
+        let ascii = ascii_json(&tags);
+        assert!(ascii.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{ascii}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&ascii).unwrap(), tags);
+    }
+}

@@ -1,0 +1,134 @@
+//! Bodies: bounded in size and in time.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt;
+use logstore_api::{Code, Problem};
+
+use super::budget::Share;
+
+/// The longest silence of a sender.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// What is still taken from a sender whose body is too large, so that it comes to reading the answer.
+const DISCARD_MAX: usize = 64 * 1024 * 1024;
+/// And for how long.
+const DISCARD_TIME: Duration = Duration::from_secs(10);
+
+/// How large a body says it is.
+#[must_use]
+pub fn declared_len(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads a whole body of at most `max` bytes; a larger one is refused with `too_large`.
+pub async fn read(headers: &HeaderMap, mut body: Body, max: usize, too_large: Code) -> Result<Bytes, Problem> {
+    if let Some(len) = declared_len(headers).filter(|len| *len > max) {
+        discard(body).await;
+        return Err(over(too_large, max, Some(len)));
+    }
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = next(&mut body).await? {
+        if first.len() + whole.len() + chunk.len() > max {
+            discard(body).await;
+            return Err(over(too_large, max, None));
+        }
+        if first.is_empty() && whole.is_empty() {
+            // Most bodies come in one piece, and need not be copied.
+            first = chunk;
+        } else {
+            if whole.is_empty() {
+                whole.reserve(declared_len(headers).unwrap_or(0).max(first.len() + chunk.len()).min(max));
+                whole.extend_from_slice(&std::mem::take(&mut first));
+            }
+            whole.extend_from_slice(&chunk);
+        }
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
+    loop {
+        let frame = match tokio::time::timeout(SILENCE_MAX, body.frame()).await {
+            Ok(frame) => frame,
+            Err(_) => {
+                let detail = format!("nothing of the body came for {} s; nothing was stored", SILENCE_MAX.as_secs());
+                return Err(Problem::new(Code::RequestTimeout, detail));
+            }
+        };
+        match frame {
+            None => return Ok(None),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Some(Err(error)) => {
+                let detail = format!("the body ended early: {error}; nothing was stored");
+                return Err(Problem::new(Code::MalformedBody, detail));
+            }
+        }
+    }
+}
+
+async fn discard(mut body: Body) {
+    let reading = async {
+        let mut left = DISCARD_MAX;
+        while let Ok(Some(chunk)) = next(&mut body).await {
+            match left.checked_sub(chunk.len()) {
+                Some(less) => left = less,
+                None => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
+}
+
+fn over(code: Code, max: usize, len: Option<usize>) -> Problem {
+    let problem = match len {
+        Some(len) => Problem::new(code, format!("a body of {len} bytes is too large; send at most {max}")).got(len),
+        None => Problem::new(code, format!("the body is larger than {max} bytes; send at most that")),
+    };
+    problem.expected(max)
+}
+
+/// The body of an answer that holds its share of the budget until it has left.
+#[derive(Debug)]
+pub struct Held {
+    bytes: Option<Bytes>,
+    _share: Share,
+}
+
+impl Held {
+    /// A whole body.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>, share: Share) -> Self {
+        Self { bytes: Some(Bytes::from(bytes)).filter(|bytes| !bytes.is_empty()), _share: share }
+    }
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(http_body::Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}

@@ -1,0 +1,138 @@
+//! `/v1/namespaces`: list, create, configure, describe, delete, trim.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::IF_NONE_MATCH;
+use http::{HeaderMap, StatusCode, Uri};
+use logstore_api::limits::LIST_MAX;
+use logstore_api::namespace::{PutNamespace, TrimRequest};
+use logstore_api::{Code, Problem, Timestamp};
+use uuid::Uuid;
+
+use super::answer::{Refusal, json};
+use super::query::{Query, no_such_partition};
+use super::{App, InPath, blocking, body};
+use crate::log::writer::{Done, What, Work};
+
+/// A configuration is small.
+const BODY_MAX: usize = 64 * 1024;
+/// Namespaces in a page where the request does not say.
+const LIST_DEFAULT: u64 = 1_000;
+
+/// `GET /v1/namespaces`.
+pub async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+    let query = Query::parse(uri.query(), &["prefix", "limit", "after"])?;
+    let limit = query.number("limit", LIST_MAX as u64)?.unwrap_or(LIST_DEFAULT);
+    let limit = usize::try_from(limit).unwrap_or(LIST_MAX).max(1);
+    let list = app.engine.list(query.one("prefix")?.unwrap_or_default(), query.one("after")?, limit);
+    Ok(json(StatusCode::OK, &list))
+}
+
+/// `GET /v1/namespaces/{ns}`.
+pub async fn describe(State(app): State<App>, InPath(name): InPath, uri: Uri) -> Result<Response, Refusal> {
+    Query::parse(uri.query(), &[])?;
+    let namespace = app.engine.get(&name)?;
+    let info = blocking(move || namespace.describe()).await?;
+    Ok(json(StatusCode::OK, &info))
+}
+
+/// `PUT /v1/namespaces/{ns}`.
+pub async fn put(
+    State(app): State<App>,
+    InPath(name): InPath,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    Query::parse(uri.query(), &[])?;
+    let only_create = match headers.get(IF_NONE_MATCH) {
+        None => false,
+        Some(value) if value == "*" => true,
+        Some(value) => {
+            let got = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let detail = format!("If-None-Match is {got:?}; give * to create only, or leave it out");
+            return Err(Problem::new(Code::InvalidArgument, detail)
+                .field("If-None-Match")
+                .expected("*")
+                .got(got)
+                .into());
+        }
+    };
+    let body = body::read(&headers, body, BODY_MAX, Code::BatchTooLarge).await?;
+    let put = PutNamespace::parse(&body, &app.engine.config().namespace_defaults).map_err(|error| malformed(&error))?;
+    let (created, info) = blocking(move || {
+        let (created, namespace) = app.engine.put(&name, put, only_create)?;
+        Ok((created, namespace.describe()?))
+    })
+    .await?;
+    Ok(json(if created { StatusCode::CREATED } else { StatusCode::OK }, &info))
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let detail = format!("the configuration is not understood: {text}; nothing was changed");
+    if error.is_syntax() || error.is_eof() {
+        return Problem::new(Code::MalformedBody, detail).with("line", error.line());
+    }
+    let problem = Problem::new(Code::InvalidArgument, detail);
+    // serde names the field between backticks.
+    match text.split('`').nth(1) {
+        Some(field) => problem.field(field),
+        None => problem,
+    }
+}
+
+/// `DELETE /v1/namespaces/{ns}`; `incarnation=` deletes only that life of the name.
+pub async fn delete(State(app): State<App>, InPath(name): InPath, uri: Uri) -> Result<Response, Refusal> {
+    let query = Query::parse(uri.query(), &["incarnation"])?;
+    let incarnation = query.one("incarnation")?.map(parse_uuid).transpose()?;
+    blocking(move || app.engine.delete(&name, incarnation)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn parse_uuid(text: &str) -> Result<Uuid, Problem> {
+    Uuid::try_parse(text).map_err(|_| {
+        Problem::new(Code::InvalidArgument, format!("incarnation is {text:?}; give a UUID"))
+            .field("incarnation")
+            .got(text)
+    })
+}
+
+/// `POST /v1/namespaces/{ns}/trim`.
+pub async fn trim(
+    State(app): State<App>,
+    InPath(name): InPath,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    Query::parse(uri.query(), &[])?;
+    let body = body::read(&headers, body, BODY_MAX, Code::BatchTooLarge).await?;
+    let TrimRequest { partition, before } = serde_json::from_slice(&body).map_err(|error| {
+        let detail = format!("the body is not understood: {error}; send {{\"partition\":0,\"before\":OFFSET}}");
+        Problem::new(Code::MalformedBody, detail).with("line", error.line())
+    })?;
+    if partition != 0 {
+        return Err(no_such_partition(u64::from(partition)).into());
+    }
+    let namespace = app.engine.get(&name)?;
+    namespace.check_unordered()?;
+    let opening = Arc::clone(&namespace);
+    let partition = blocking(move || opening.partition().cloned()).await?;
+    let done = partition.submit(|reply| Work::Trim { before, reply }).await;
+    let Done { what, .. } = done.map_err(|_| super::append::outcome_unknown())?.map_err(|problem| *problem)?;
+    let start = match what {
+        What::Trimmed { start } => start,
+        What::Appended { .. } | What::Placed { .. } => before,
+    };
+    let answer = blocking(move || {
+        // The records are gone already; their files follow now, so that the room is there when the answer is.
+        partition.drop_segments(Timestamp::now());
+        Ok(partition.trim_answer(start))
+    })
+    .await?;
+    Ok(json(StatusCode::OK, &answer))
+}

@@ -1,0 +1,171 @@
+//! Query strings, strictly: what is not known is refused by name, so that a typo never passes silently.
+
+use std::time::Duration;
+
+use http::Uri;
+use logstore_api::{Code, Durability, Problem};
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+
+/// The parameters of one request.
+#[derive(Debug)]
+pub struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    /// Takes a query apart; only parameters in `known` may stand there.
+    pub fn parse(raw: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
+        let mut pairs = Vec::new();
+        for pair in raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            if !known.contains(&name.as_str()) {
+                return Err(unknown(&name, known));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Self { pairs })
+    }
+
+    /// A parameter that may be given once.
+    pub fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let mut values = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let value = values.next();
+        if values.next().is_some() {
+            let detail = format!("{name} is given more than once");
+            return Err(Problem::new(Code::InvalidArgument, detail).field(name));
+        }
+        Ok(value)
+    }
+
+    /// A parameter that may be given often.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// A number up to `max`.
+    pub fn number(&self, name: &str, max: u64) -> Result<Option<u64>, Problem> {
+        self.one(name)?.map(|text| number(text, name, max)).transpose()
+    }
+
+    /// The partition, which can only be 0.
+    pub fn partition(&self) -> Result<(), Problem> {
+        match self.number("partition", u64::from(u32::MAX))? {
+            None | Some(0) => Ok(()),
+            Some(partition) => Err(no_such_partition(partition)),
+        }
+    }
+
+    /// A duration such as `5s` or `250ms`, up to `max`.
+    pub fn duration(&self, name: &str, max: Duration) -> Result<Option<Duration>, Problem> {
+        self.one(name)?.map(|text| duration(text, name, max)).transpose()
+    }
+
+    /// `synced` or `written`.
+    pub fn durability(&self) -> Result<Option<Durability>, Problem> {
+        match self.one("durability")? {
+            None => Ok(None),
+            Some("synced") => Ok(Some(Durability::Synced)),
+            Some("written") => Ok(Some(Durability::Written)),
+            Some(other) => {
+                let detail = format!("durability is {other:?}; give synced or written");
+                Err(Problem::new(Code::InvalidArgument, detail)
+                    .field("durability")
+                    .expected(vec!["synced", "written"])
+                    .got(other))
+            }
+        }
+    }
+}
+
+/// All parameters as one of our own types, between our own parts.
+pub fn typed<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    let parsed = axum::extract::Query::<T>::try_from_uri(uri);
+    parsed.map(|query| query.0).map_err(|rejection| {
+        let detail = format!("the query is not understood: {}", rejection.body_text());
+        Problem::new(Code::InvalidArgument, detail)
+    })
+}
+
+/// The refusal of a partition that does not exist.
+#[must_use]
+pub fn no_such_partition(partition: u64) -> Problem {
+    let detail = format!("there is no partition {partition}; the namespace has one, 0");
+    Problem::new(Code::PartitionNotFound, detail).field("partition").expected(0).got(partition)
+}
+
+fn decode(text: &str) -> Result<String, Problem> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8().map(std::borrow::Cow::into_owned);
+    decoded.map_err(|_| Problem::new(Code::InvalidArgument, format!("the query holds {text:?}, which is not UTF-8")))
+}
+
+fn unknown(name: &str, known: &[&str]) -> Problem {
+    let detail = match known {
+        [] => format!("there is no parameter {name:?} here; this call takes none"),
+        known => format!("there is no parameter {name:?} here; there are {}", known.join(", ")),
+    };
+    Problem::new(Code::UnknownParameter, detail).field(name).expected(known.to_vec())
+}
+
+/// A decimal number without sign, up to `max`.
+pub fn number(text: &str, name: &str, max: u64) -> Result<u64, Problem> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<u64>() {
+        Ok(number) if digits && number <= max => Ok(number),
+        _ => {
+            let expected = format!("a number from 0 to {max}");
+            let detail = format!("{name} is {text:?}; give {expected}");
+            Err(Problem::new(Code::InvalidArgument, detail).field(name).expected(expected).got(text))
+        }
+    }
+}
+
+fn duration(text: &str, name: &str, max: Duration) -> Result<Duration, Problem> {
+    let parsed = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(digits), _) => number(digits, name, u64::MAX).ok().map(Duration::from_millis),
+        (None, Some(digits)) => number(digits, name, u64::MAX).ok().map(Duration::from_secs),
+        (None, None) => None,
+    };
+    parsed.filter(|duration| *duration <= max).ok_or_else(|| {
+        let expected = format!("a duration such as 250ms or 5s, at most {}s", max.as_secs());
+        let detail = format!("{name} is {text:?}; give {expected}");
+        Problem::new(Code::InvalidArgument, detail).field(name).expected(expected).got(text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(result: Result<impl std::fmt::Debug, Problem>) -> (String, Option<String>) {
+        let problem = result.unwrap_err();
+        (problem.code, problem.field)
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_unknown_ones_refused_by_name() {
+        let query = Query::parse(Some("tag=a+b&tag=%C3%BC&limit=5"), &["tag", "limit"]).unwrap();
+        assert_eq!(query.all("tag"), ["a b", "ü"]);
+        assert_eq!(query.number("limit", 10), Ok(Some(5)));
+        assert_eq!(code(query.number("limit", 4)), ("invalid_argument".into(), Some("limit".into())));
+        assert_eq!(code(query.one("tag")), ("invalid_argument".into(), Some("tag".into())));
+        let typo = Query::parse(Some("form=1"), &["from"]);
+        assert_eq!(code(typo), ("unknown_parameter".into(), Some("form".into())));
+        assert!(Query::parse(Some("tag=%ff"), &["tag"]).is_err());
+    }
+
+    #[test]
+    fn numbers_and_durations_are_plain() {
+        for text in ["", "-1", "+1", "1_0", "0x1", " 1", "18446744073709551616"] {
+            assert!(number(text, "n", u64::MAX).is_err(), "{text:?}");
+        }
+        let max = Duration::from_secs(60);
+        assert_eq!(duration("250ms", "wait", max), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("5s", "wait", max), Ok(Duration::from_secs(5)));
+        for text in ["5", "5m", "-5s", "s", "61s", "ms"] {
+            assert!(duration(text, "wait", max).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `GET /v1/namespaces/{ns}/records/{offset}`: one record, raw.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{ACCEPT_RANGES, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use logstore_api::frame::Meta;
+use logstore_api::{Code, Problem, Timestamp, header};
+
+use super::answer::{Refusal, ascii_json, put_text};
+use super::query::Query;
+use super::read::{damaged, opened, text_or_base64, trimmed};
+use super::{App, InPath, OffsetInPath, blocking};
+use crate::log::read::{Ended, Flow, Range};
+
+/// One record's bytes, with the rest in headers.
+pub async fn record(
+    State(app): State<App>,
+    InPath(name): InPath,
+    OffsetInPath(offset): OffsetInPath,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    Query::parse(uri.query(), &["partition"])?.partition()?;
+    let namespace = app.engine.get(&name)?;
+    namespace.check_read()?;
+    let partition = opened(&namespace).await?;
+    let published = *partition.published().borrow();
+    if offset < published.start {
+        return Err(trimmed(offset, published).into());
+    }
+    if offset >= published.end {
+        let end = published.end;
+        let detail = format!("there is no record {offset} yet; the log ends at {end}");
+        return Err(Problem::new(Code::RecordNotFound, detail).field("offset").got(offset).with("end", end).into());
+    }
+    let etag = format!("\"{}-{offset}\"", namespace.incarnation().simple());
+    let found = blocking(move || {
+        let mut found = None;
+        let range = Range { from: offset, until: offset + 1 };
+        let ended = partition.read(range, |record| {
+            found = Some(Found {
+                data: record.record.data().to_vec(),
+                time: record.time,
+                meta: record.record.meta().unwrap_or_default(),
+            });
+            Flow::Stop
+        });
+        let Ended { next, damaged_until } = ended.map_err(|error| namespace.internal("read the log", &error))?;
+        found.ok_or_else(|| damaged(next, damaged_until.unwrap_or(offset + 1)))
+    })
+    .await?;
+    Ok(found.answer(&headers, &etag)?)
+}
+
+struct Found {
+    data: Vec<u8>,
+    time: Timestamp,
+    meta: Meta,
+}
+
+impl Found {
+    fn answer(self, request: &HeaderMap, etag: &str) -> Result<Response, Problem> {
+        let Self { data, time, meta: Meta { indices: _, key, tags } } = self;
+        let given = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let unchanged = given(IF_NONE_MATCH)
+            .is_some_and(|tags| tags.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim() == etag));
+        let fresh = given(IF_RANGE).is_none_or(|tag| tag == etag);
+        let mut response = if unchanged {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            match given(RANGE).filter(|_| fresh).and_then(|range| ByteRange::parse(range)) {
+                None => data.into_response(),
+                Some(range) => partial(&data, range)?,
+            }
+        };
+        put_text(&mut response, "etag", etag);
+        put_text(&mut response, header::TIME, &time.to_string());
+        if !tags.is_empty() {
+            let tags: Vec<String> = tags.into_iter().map(text_or_base64).collect();
+            put_text(&mut response, header::TAGS, &ascii_json(&tags));
+        }
+        if let Some(key) = key {
+            put_text(&mut response, header::KEY, &ascii_json(&text_or_base64(key)));
+        }
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        Ok(response)
+    }
+}
+
+/// A range of bytes, RFC 9110, 14.1.2. Only single ranges are understood; others get the whole record, as the RFC allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ByteRange {
+    /// From a byte to a byte, inclusive.
+    From(usize, Option<usize>),
+    /// The last bytes.
+    Last(usize),
+}
+
+impl ByteRange {
+    fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+        let number = |text: &str| text.trim().parse::<usize>().ok();
+        match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => Some(Self::From(first, Some(last))),
+            (Some(first), None) if last.trim().is_empty() => Some(Self::From(first, None)),
+            (None, Some(count)) if first.trim().is_empty() => Some(Self::Last(count)),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a record of this length; `None` where there are none.
+    fn within(self, len: usize) -> Option<std::ops::Range<usize>> {
+        let range = match self {
+            Self::From(first, last) => first..last.map_or(len, |last| last.saturating_add(1).min(len)),
+            Self::Last(count) => len.saturating_sub(count)..len,
+        };
+        (!range.is_empty()).then_some(range)
+    }
+}
+
+fn partial(data: &[u8], range: ByteRange) -> Result<Response, Problem> {
+    let len = data.len();
+    let Some(bytes) = range.within(len) else {
+        let detail = format!("the record has {len} bytes; the range lies outside");
+        return Err(Problem::new(Code::BeyondEnd, detail).field("Range").expected(format!("bytes */{len}")));
+    };
+    let content_range = format!("bytes {}-{}/{len}", bytes.start, bytes.end - 1);
+    let mut response = (StatusCode::PARTIAL_CONTENT, data[bytes].to_vec()).into_response();
+    put_text(&mut response, "content-range", &content_range);
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_those_of_the_rfc() {
+        let bytes = |text: &str, len| ByteRange::parse(text).map(|range| range.within(len));
+        assert_eq!(bytes("bytes=0-1", 5), Some(Some(0..2)));
+        assert_eq!(bytes("bytes=3-", 5), Some(Some(3..5)));
+        assert_eq!(bytes("bytes=3-99", 5), Some(Some(3..5)));
+        assert_eq!(bytes("bytes=-2", 5), Some(Some(3..5)));
+        assert_eq!(bytes("bytes=-9", 5), Some(Some(0..5)));
+        assert_eq!(bytes("bytes=5-", 5), Some(None));
+        assert_eq!(bytes("bytes=-0", 5), Some(None));
+        for odd in ["bytes=2-1", "bytes=0-1,3-4", "lines=0-1", "bytes=a-b", "bytes=-"] {
+            assert_eq!(bytes(odd, 5), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Connections: our own accept loop, so that pipelined answers leave together, connections are bounded, and a stop
+//! lets what is under way finish.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use logstore_api::header;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tower_service::Service;
+
+use super::answer::{ProblemCode, tidy};
+use crate::metrics::Metrics;
+
+/// Connections at the same time; further ones wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 10_000;
+/// How long the head of a request may take.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a stop waits for requests under way.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long the accept loop rests after it ran out of descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// What answers requests on one port.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    routes: Router,
+    node: HeaderValue,
+    metrics: Arc<Metrics>,
+    requests: AtomicU64,
+}
+
+impl Server {
+    /// A server that listens already.
+    #[must_use]
+    pub fn new(listener: TcpListener, routes: Router, node: uuid::Uuid, metrics: Arc<Metrics>) -> Self {
+        let node = HeaderValue::from_str(&node.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        Self { listener, routes, node, metrics, requests: AtomicU64::new(0) }
+    }
+
+    /// Serves until `draining` becomes true, then until requests under way are answered, within bounds.
+    pub async fn run(self, draining: watch::Receiver<bool>) {
+        let server = Arc::new(self);
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut stop = draining.clone();
+        loop {
+            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                accepted = server.listener.accept() => accepted,
+                () = drain_begun(&mut stop) => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let (server, draining) = (Arc::clone(&server), draining.clone());
+                    tokio::spawn(async move {
+                        server.metrics.connections.inc();
+                        server.serve(stream, peer, draining).await;
+                        server.metrics.connections.dec();
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    // A connection that was gone before it was taken is nothing; no descriptors left is for a while.
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        if tokio::time::timeout(DRAIN_TIME_MAX, connections.acquire_many(all)).await.is_err() {
+            tracing::warn!(after = ?DRAIN_TIME_MAX, "requests are still under way; stopping without them");
+        }
+    }
+
+    async fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, mut draining: watch::Receiver<bool>) {
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(|request| self.answer(request));
+        let connection = http1::Builder::new()
+            .pipeline_flush(true)
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = drain_begun(&mut draining) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%peer, %error, "a connection ended early");
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let call = call_of(&request);
+        let mut response = self.routes.clone().call(request).await?;
+        tidy(&mut response);
+        let outcome = response.extensions_mut().remove::<ProblemCode>();
+        self.metrics.count(call, outcome.as_ref().map_or("ok", |ProblemCode(code)| code));
+        let headers = response.headers_mut();
+        headers.insert(HeaderName::from_static(header::NODE), self.node.clone());
+        headers.insert(HeaderName::from_static(header::REQUEST_ID), HeaderValue::from(number));
+        Ok(response)
+    }
+}
+
+/// Waits until the store stops; one whose end cannot be told any more stops too.
+pub async fn drain_begun(draining: &mut watch::Receiver<bool>) {
+    let _ = draining.wait_for(|draining| *draining).await;
+}
+
+/// What a request is counted as: a closed list, whatever paths there are.
+fn call_of(request: &Request<Incoming>) -> &'static str {
+    let path = request.uri().path();
+    let read = matches!(request.method().as_str(), "GET" | "HEAD");
+    match path.strip_prefix("/v1/") {
+        Some("fence") => "fence",
+        Some("place") => "place",
+        Some("frames") => "frames",
+        Some(rest) if rest.starts_with("namespaces/") && rest.contains("/records") => {
+            if read {
+                "read"
+            } else {
+                "append"
+            }
+        }
+        Some(_) => "namespaces",
+        None => match path {
+            "/append" | "/get" | "/getMulti" => "rochefort",
+            _ => "other",
+        },
+    }
+}
