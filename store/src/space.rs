@@ -81,6 +81,7 @@ impl SpaceGauge {
             return;
         }
         if self.logged.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.look();
             let Space { free, total } = self.space();
             tracing::error!(root = %self.root.display(), free, total, "the disk is full: appends are refused, everything else goes on");
         }

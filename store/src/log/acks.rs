@@ -47,15 +47,29 @@ pub struct Acks<T> {
 #[derive(Debug)]
 struct Confirmed {
     mark: Mark,
+    /// The highest frame number that was named; frames below it may still be on their way.
+    frame: u64,
     /// Places between frames above it, so that its frame number becomes an offset.
     boundaries: VecDeque<Mark>,
+}
+
+impl Confirmed {
+    fn advance(&mut self) {
+        while let Some(boundary) = self.boundaries.front().filter(|boundary| boundary.frame <= self.frame) {
+            self.mark = self.mark.max(*boundary);
+            self.boundaries.pop_front();
+        }
+    }
 }
 
 impl<T> Acks<T> {
     /// A log that is on the disk up to here. `confirmed` is there where writers place frames.
     #[must_use]
     pub fn new(end: Mark, confirmed: Option<Mark>) -> Self {
-        let confirmed = confirmed.map(|mark| Confirmed { mark: mark.min(end), boundaries: VecDeque::from([end]) });
+        let confirmed = confirmed.map(|mark| {
+            let mark = mark.min(end);
+            Confirmed { mark, frame: mark.frame, boundaries: VecDeque::from([end]) }
+        });
         Self {
             written: end,
             synced: end,
@@ -73,6 +87,7 @@ impl<T> Acks<T> {
             && waiting.until > self.written
         {
             confirmed.boundaries.push_back(waiting.until);
+            confirmed.advance();
         }
         self.written = self.written.max(waiting.until);
         self.waiting.push_back(waiting);
@@ -122,10 +137,8 @@ impl<T> Acks<T> {
     pub fn confirm(&mut self, frame: u64) -> bool {
         let Some(confirmed) = &mut self.confirmed else { return false };
         let before = confirmed.mark;
-        while let Some(boundary) = confirmed.boundaries.front().filter(|boundary| boundary.frame <= frame) {
-            confirmed.mark = confirmed.mark.max(*boundary);
-            confirmed.boundaries.pop_front();
-        }
+        confirmed.frame = confirmed.frame.max(frame);
+        confirmed.advance();
         confirmed.mark > before
     }
 
@@ -261,6 +274,16 @@ mod tests {
         acks.synced(reach);
         settle(&mut acks);
         assert_eq!(acks.end(), 30);
+    }
+
+    #[test]
+    fn frames_may_be_confirmed_before_they_come() {
+        let mut acks = acks(Some(mark(0)));
+        assert!(!acks.confirm(1));
+        push(&mut acks, 1, Written, "one");
+        push(&mut acks, 2, Written, "two");
+        settle(&mut acks);
+        assert_eq!(acks.end(), 10);
     }
 
     #[test]
