@@ -12,6 +12,7 @@ pub mod housekeeping;
 pub mod namespace;
 pub mod registry;
 pub mod root;
+pub mod verify;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};

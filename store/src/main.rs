@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use logstore_store::serve;
+use logstore_store::{cli, serve};
 use tracing_subscriber::EnvFilter;
 
-/// An append-only log per namespace, over HTTP.
+/// An append-only log per namespace, over HTTP
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {
@@ -17,17 +17,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a store
     Serve(serve::Args),
+    Append(cli::append::Args),
+    Read(cli::read::Args),
+    Ls(cli::ls::Args),
+    Verify(cli::verify::Args),
 }
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("LOGSTORE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    let Cli { command } = Cli::parse();
+    // A server tells what it does; a command only what goes wrong.
+    let level = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_env("LOGSTORE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -35,7 +38,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(run(Cli::parse().command))
+    let code = runtime.block_on(run(command));
+    // A command that has its answer does not wait for a read of standard input that may never return.
+    runtime.shutdown_background();
+    code
 }
 
 async fn run(command: Command) -> ExitCode {
@@ -47,5 +53,9 @@ async fn run(command: Command) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Command::Append(args) => cli::finish(cli::append::run(args).await),
+        Command::Read(args) => cli::finish(cli::read::run(args).await),
+        Command::Ls(args) => cli::finish(cli::ls::run(args).await),
+        Command::Verify(args) => cli::finish(cli::verify::run(args).await),
     }
 }

@@ -22,7 +22,7 @@ const CONFIG_EVERY: Duration = Duration::from_secs(1);
 /// A configuration is small.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Runs a store on one root.
+/// Run a store on one root directory
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Directory that holds the data; made where there is none

@@ -103,7 +103,9 @@ impl Document {
         disk.replace(&dir.join(CONFIG_FILE), &document::encode(self))
     }
 
-    fn salt(&self) -> Salt {
+    /// Seed of its checksums.
+    #[must_use]
+    pub fn salt(&self) -> Salt {
         Salt(self.salt.parse().unwrap_or(Salt::WIRE.0))
     }
 }

@@ -1,0 +1,152 @@
+//! A read: where from, how much, and what comes back.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use logstore_api::record::Envelope;
+use logstore_api::{NamespaceName, Problem, header};
+use serde::Deserialize;
+
+use crate::Error;
+use crate::http::Answer;
+use crate::query::{Query, namespace_path};
+
+/// Where a read begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// At the first record that is still there.
+    Start,
+    /// Behind the last one.
+    End,
+    /// At this offset.
+    Offset(u64),
+    /// At the last so many records, or the start where there are fewer.
+    Last(u64),
+}
+
+/// A text that says no place to read from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no place to read from; give an offset, start, end, or -N for the last N records")]
+pub struct InvalidReadFrom(String);
+
+impl fmt::Display for ReadFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("start"),
+            Self::End => f.write_str("end"),
+            Self::Offset(offset) => write!(f, "{offset}"),
+            Self::Last(count) => write!(f, "-{count}"),
+        }
+    }
+}
+
+impl FromStr for ReadFrom {
+    type Err = InvalidReadFrom;
+
+    fn from_str(text: &str) -> Result<Self, InvalidReadFrom> {
+        let number = |digits: &str| {
+            let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse().ok().filter(|_| all_digits).ok_or_else(|| InvalidReadFrom(text.to_owned()))
+        };
+        match (text, text.strip_prefix('-')) {
+            ("start", _) => Ok(Self::Start),
+            ("end", _) => Ok(Self::End),
+            (_, Some(digits)) => number(digits).map(Self::Last),
+            (digits, None) => number(digits).map(Self::Offset),
+        }
+    }
+}
+
+/// How much a read brings, and how long it waits for it. What is left out is the store's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Records, at most.
+    pub limit: Option<u64>,
+    /// Bytes of data, at most; one record always comes.
+    pub max_bytes: Option<u64>,
+    /// How long to wait for a first record.
+    pub wait: Option<Duration>,
+}
+
+/// What a read brought.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadAnswer {
+    /// The records, in the order of their offsets.
+    pub records: Vec<Envelope>,
+    /// Where to go on.
+    pub next: u64,
+    /// The first offset that is still there.
+    pub start: u64,
+    /// The offset that the next record gets, as readers see it.
+    pub end: u64,
+    /// Records before this offset survive a power loss.
+    pub durable_end: u64,
+    /// What stopped the answer behind its last record.
+    pub stopped: Option<Problem>,
+}
+
+/// A line of an answer that is not a record.
+#[derive(Deserialize)]
+struct ErrorLine {
+    error: Problem,
+}
+
+pub(super) fn path(name: &NamespaceName) -> String {
+    namespace_path(name, "/records")
+}
+
+pub(super) fn query(from: ReadFrom, options: &ReadOptions) -> Query {
+    let ReadOptions { limit, max_bytes, wait } = options;
+    Query::default()
+        .with("from", from)
+        .with_some("limit", *limit)
+        .with_some("max_bytes", *max_bytes)
+        .with_some("wait", wait.map(|wait| format!("{}ms", wait.as_millis())))
+}
+
+pub(super) fn parse(answer: &Answer) -> Result<ReadAnswer, Error> {
+    let mut records: Vec<Envelope> = Vec::new();
+    let mut stopped = None;
+    for line in answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        match serde_json::from_slice(line) {
+            Ok(record) => records.push(record),
+            Err(error) => match serde_json::from_slice::<ErrorLine>(line) {
+                Ok(line) => stopped = Some(line.error),
+                Err(_) => return Err(answer.bad(format!("a line is no record: {error}"))),
+            },
+        }
+    }
+    if let (Some(problem), true) = (&stopped, records.is_empty()) {
+        return Err(answer.failed(problem.clone()));
+    }
+    let next = match (&stopped, records.last()) {
+        // The header was sent before it was known that the answer would stop.
+        (Some(_), Some(last)) => last.offset + 1,
+        _ => answer.number(header::NEXT)?,
+    };
+    let (start, end) = (answer.number(header::START)?, answer.number(header::END)?);
+    Ok(ReadAnswer { records, next, start, end, durable_end: answer.number(header::DURABLE_END)?, stopped })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_to_read_from_are_read_back_as_they_are_written() {
+        for (text, from) in [
+            ("start", ReadFrom::Start),
+            ("end", ReadFrom::End),
+            ("0", ReadFrom::Offset(0)),
+            ("18446744073709551615", ReadFrom::Offset(u64::MAX)),
+            ("-3", ReadFrom::Last(3)),
+        ] {
+            assert_eq!(text.parse(), Ok(from));
+            assert_eq!(from.to_string(), text);
+        }
+        for text in ["", "-", "+1", "--1", "1.5", "beginning", "18446744073709551616"] {
+            assert!(text.parse::<ReadFrom>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The command line that speaks to stores.
+//!
+//! ```text
+//! arguments → target (which stores) → append: input → sink → ledger     what was acknowledged
+//!                                   → read, ls                          pages of a list or a log
+//!           → failure (what went wrong, in words and as an exit code)
+//! ```
+
+pub mod append;
+pub mod ls;
+pub mod read;
+pub mod verify;
+
+mod duration;
+mod failure;
+mod output;
+mod target;
+
+pub use failure::{EXIT_CODES, Exit, Failure, finish};

@@ -1,0 +1,83 @@
+//! `logstore verify` on the files of a stopped store.
+
+mod common;
+
+use std::process::{Command, Output};
+
+use common::{Start, Store};
+use serde_json::json;
+
+fn verify(root: &std::path::Path, more: &[&str]) -> (i32, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(common::binary()).args(["verify", "--root"]).arg(root).args(more).output().unwrap();
+    (status.code().unwrap(), String::from_utf8([stdout, stderr].concat()).unwrap())
+}
+
+fn stopped() -> Store {
+    let mut store = Store::new();
+    store.put("/v1/namespaces/orders", &json!({"rotation": {"max_segment_bytes": 65536}}));
+    for number in 0..12 {
+        store.append(format!("record {number} {}", "x".repeat(20_000)).as_bytes());
+    }
+    store.post("/v1/namespaces/other/records?split=lines&tag=t", b"a\nb");
+    assert!(store.stop().success());
+    store
+}
+
+#[test]
+fn sound_files_are_sound_and_nothing_is_changed() {
+    let store = stopped();
+    let before: Vec<_> = store.files().into_iter().map(|path| (std::fs::read(&path).unwrap(), path)).collect();
+    let (code, text) = verify(&store.root, &[]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.starts_with("verified 14 records in "), "{text}");
+    assert_eq!(verify(&store.root, &["--namespace", "other"]).1.split(" in ").next(), Some("verified 2 records"));
+    assert_eq!(verify(&store.root, &["--namespace", "nope"]).0, 1);
+    let after: Vec<_> = store.files().into_iter().map(|path| (std::fs::read(&path).unwrap(), path)).collect();
+    assert!(before == after);
+}
+
+#[test]
+fn every_sampled_flipped_byte_is_found() {
+    let store = stopped();
+    let path = store.logs("orders")[1].clone();
+    let bytes = std::fs::read(&path).unwrap();
+    for at in (64..bytes.len()).step_by(997).chain([64, bytes.len() - 1]) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        std::fs::write(&path, damaged).unwrap();
+        let (code, text) = verify(&store.root, &[]);
+        assert!(code == 1 && text.contains("damage: ") && text.contains("do"), "byte {at}: {text}");
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(verify(&store.root, &[]).0, 0);
+    std::fs::remove_file(&path).unwrap();
+    let (code, text) = verify(&store.root, &[]);
+    assert!(code == 1 && text.contains("are missing before this segment"), "{text}");
+}
+
+#[test]
+fn a_torn_tail_and_damaged_side_files_are_notes() {
+    let store = stopped();
+    let logs = store.logs("orders");
+    let last = logs.last().unwrap();
+    let bytes = std::fs::read(last).unwrap();
+    std::fs::write(last, &bytes[..bytes.len() - 3]).unwrap();
+    let index = logs[0].with_extension("idx");
+    std::fs::write(&index, b"nonsense").unwrap();
+    let (code, text) = verify(&store.root, &[]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("note: ") && text.contains("torn tail"), "{text}");
+    let again = Store::on(&store.root, &Start::default());
+    assert_eq!(again.texts("start").len(), 12, "only the checkpoint was torn");
+}
+
+#[test]
+fn a_running_store_and_a_folder_that_is_none_are_refused() {
+    let store = Store::new();
+    let (code, text) = verify(&store.root, &[]);
+    assert!(code == 1 && text.contains("a store is running"), "{text}");
+    let dir = tempfile::tempdir().unwrap();
+    let (code, text) = verify(dir.path(), &[]);
+    assert!(code == 2 && text.contains("is no root of a store"), "{text}");
+}
