@@ -71,7 +71,7 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
     /// Cuts or extends the file.
     fn truncate(&self, len: u64) -> io::Result<()>;
     /// Length in bytes.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
 }
 
 /// What can be built from the calls above.
@@ -79,7 +79,7 @@ impl dyn Disk + '_ {
     /// Reads a whole file; one that is larger than `max` bytes is an error.
     pub fn read(&self, path: &Path, max: usize) -> io::Result<Vec<u8>> {
         let file = self.open(path, Open::Read)?;
-        let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+        let len = usize::try_from(file.size()?).unwrap_or(usize::MAX);
         if len > max {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{len} bytes, more than {max}")));
         }

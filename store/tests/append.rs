@@ -1,5 +1,7 @@
 //! Appending over HTTP: forms of bodies, whole or not at all, tags, levels, producers.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr, reason = "a test from outside")]
+
 mod common;
 
 use common::{Answer, Store};

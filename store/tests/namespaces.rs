@@ -1,5 +1,7 @@
 //! Namespaces over HTTP: names, configuration, lists, and what bad input does.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr, reason = "a test from outside")]
+
 mod common;
 
 use common::{Start, Store};

@@ -1,5 +1,7 @@
 //! The process: crashes under load, orderly stops, roots that cannot be used, a full disk, the admin port.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr, reason = "a test from outside")]
+
 mod common;
 
 use std::collections::BTreeMap;

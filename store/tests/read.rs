@@ -1,5 +1,7 @@
 //! Reading over HTTP: places, limits, waiting, forms, single records.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr, reason = "a test from outside")]
+
 mod common;
 
 use std::time::{Duration, Instant};

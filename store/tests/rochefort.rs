@@ -1,5 +1,7 @@
 //! rochefort's clients: their requests, byte for byte.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr, reason = "a test from outside")]
+
 mod common;
 
 use common::{Start, Store};

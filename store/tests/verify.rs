@@ -1,5 +1,7 @@
 //! `logstore verify` on the files of a stopped store.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr, reason = "a test from outside")]
+
 mod common;
 
 use std::process::{Command, Output};

@@ -1,6 +1,86 @@
-//! Two copies against one.
+//! Two copies against one: the library's writer with 64 producers, over loopback.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use logstore_api::namespace::{Internal, Ownership, PutNamespace, WhenRemoved};
+use logstore_api::{Durability, NamespaceConfig, NamespaceName};
+use logstore_client::{Record, Store, Writer, WriterOptions};
+use uuid::Uuid;
 
 use super::report::Report;
+use super::servers::{Server, scratch};
+use super::{CONNECTIONS, RECORD_BYTES, ROUND, ROUNDS};
 
-/// Measures the writer with one and with two copies.
-pub(crate) fn measure(_report: &mut Report) {}
+/// Measures the writer with one and with two copies, at both levels.
+pub(crate) fn measure(report: &mut Report) {
+    let dir = tempfile::tempdir_in(scratch()).unwrap();
+    let config = dir.path().join("store.json");
+    std::fs::write(&config, r#"{"ordered": true}"#).unwrap();
+    let servers: Vec<Server> = ["a", "b", "alone"].iter().map(|copy| start(dir.path(), copy, &config)).collect();
+    let (both, alone) = servers.split_at(2);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for durability in [Durability::Written, Durability::Synced] {
+        let level = if durability == Durability::Written { "written" } else { "synced" };
+        let name = NamespaceName::parse(level).unwrap();
+        runtime.block_on(async {
+            create(both, &name, durability).await;
+            create(alone, &name, durability).await;
+        });
+        let (mut one, mut two) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            eprintln!("copies, {level}: round {} of {ROUNDS}", round + 1);
+            one.push(runtime.block_on(rate(alone, &name)));
+            two.push(runtime.block_on(rate(both, &name)));
+        }
+        let about = format!("{RECORD_BYTES} B appends, {CONNECTIONS} producers of one writer, `{level}`");
+        let one = report.rate(&format!("{about}: one copy"), &one);
+        let two = report.rate(&format!("{about}: two copies"), &two);
+        report.ratio(&format!("two copies / one copy, `{level}`"), two / one, "");
+    }
+}
+
+fn start(dir: &Path, copy: &str, config: &Path) -> Server {
+    Server::store_with(&dir.join(copy), Some(config))
+}
+
+fn stores(servers: &[Server]) -> Vec<Store> {
+    servers.iter().map(|server| Store::new(&format!("http://{}", server.address)).unwrap()).collect()
+}
+
+async fn create(servers: &[Server], name: &NamespaceName, durability: Durability) {
+    let ownership = Ownership { owner: "bench".to_owned(), revision: 1, when_removed: WhenRemoved::Retain };
+    let internal = Internal { ownership, incarnation: Uuid::new_v4(), salt: Some(7) };
+    let config = NamespaceConfig { durability, ..NamespaceConfig::default() };
+    let put = PutNamespace { config, internal: Some(internal) };
+    for store in stores(servers) {
+        store.put_namespace(name, &put, true).await.unwrap();
+    }
+}
+
+async fn rate(servers: &[Server], name: &NamespaceName) -> f64 {
+    let writer = Arc::new(Writer::open(stores(servers), name.clone(), WriterOptions::default()).await.unwrap());
+    let begun = Instant::now();
+    let producers: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let writer = Arc::clone(&writer);
+            tokio::spawn(async move {
+                let record = [Record::new(vec![b'x'; RECORD_BYTES])];
+                let mut count = 0;
+                while begun.elapsed() < ROUND {
+                    writer.append(&record).await.unwrap();
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    let mut count = 0;
+    for producer in producers {
+        count += producer.await.unwrap();
+    }
+    let rate = f64::from(count) / begun.elapsed().as_secs_f64();
+    Arc::into_inner(writer).unwrap().close().await.unwrap();
+    rate
+}

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on has nothing to say")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints its results")]
 #![allow(clippy::disallowed_methods, reason = "it measures files")]
+#![allow(clippy::cast_possible_truncation, reason = "counts of a few seconds")]
 
 mod copies;
 mod disk;

@@ -20,7 +20,7 @@ pub(crate) fn measure(report: &mut Report) {
     let batch = line.repeat(BATCH_BYTES / RECORD_BYTES);
     for number in 0..DATA_BYTES / BATCH_BYTES {
         if number % 64 == 0 {
-            eprintln!("restart: wrote {} of {} MiB", number * BATCH_BYTES >> 20, DATA_BYTES >> 20);
+            eprintln!("restart: wrote {} of {} MiB", (number * BATCH_BYTES) >> 20, DATA_BYTES >> 20);
         }
         let answer = server.request("POST", "/v1/namespaces/data/records?split=lines", &batch);
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
@@ -38,7 +38,8 @@ pub(crate) fn measure(report: &mut Report) {
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
         server.kill();
     }
-    let (start, read) = (median(&mut starts), median(&mut reads.into_iter().map(Duration::from_secs_f64).collect()));
+    let (start, read) =
+        (median(&mut starts), median(&mut reads.into_iter().map(Duration::from_secs_f64).collect::<Vec<_>>()));
     let about = "start after SIGKILL with 1 GiB, to the first acknowledged append";
     report.add(Figure::new(about, format!("{:.0} ms", start.as_secs_f64() * 1e3), ""));
     report.add(Figure::new("reading the active segment (warm)", format!("{:.0} ms", read.as_secs_f64() * 1e3), ""));
@@ -49,7 +50,7 @@ fn active_segment(root: &std::path::Path) -> std::path::PathBuf {
     logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max().unwrap()
 }
 
-fn median(times: &mut Vec<Duration>) -> Duration {
+fn median(times: &mut [Duration]) -> Duration {
     times.sort();
     times[times.len() / 2]
 }

@@ -63,12 +63,10 @@ impl IntoResponse for Failure {
 
 /// Appends a blob; answers with its address.
 pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
-    let alloc = alloc_size(uri.query())?;
-    let tags = tags(uri.query());
-    let name = namespace_name(uri.query())?;
     let _share = app.budgets.append(body::declared_len(&headers).unwrap_or(RECORD_BYTES_MAX)).await?;
     let data = body::read(&headers, body, RECORD_BYTES_MAX, Code::RecordTooLarge).await?;
-    let attributes = Attributes { key: None, tags, alloc: Some(alloc) };
+    let name = namespace_name(uri.query())?;
+    let attributes = Attributes { key: None, tags: tags(uri.query()), alloc: Some(alloc_size(uri.query())?) };
     let namespace = namespace_for_append(&app, name, &data, &attributes).await?;
     let ready = batch(&data, attributes, namespace.salt())?;
     let (_, stored) = store(&app, Arc::clone(&namespace), ready, None).await?;

@@ -121,7 +121,7 @@ impl DiskFile for FaultyFile {
         self.file.truncate(len)
     }
 
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
     }
 }

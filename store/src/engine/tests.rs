@@ -98,8 +98,11 @@ fn read_all(namespace: &Namespace) -> Vec<(u64, Vec<u8>)> {
     records
 }
 
+type Records = Vec<(u64, Vec<u8>)>;
+type Damaged = Option<(u64, u64)>;
+
 /// Records from an offset on, and the hole that ended them.
-fn read(namespace: &Namespace, from: u64) -> (Vec<(u64, Vec<u8>)>, Option<(u64, u64)>) {
+fn read(namespace: &Namespace, from: u64) -> (Records, Damaged) {
     let partition = namespace.partition().unwrap();
     let published = *partition.published().borrow();
     let mut records = Vec::new();

@@ -125,7 +125,7 @@ fn list_logs(disk: &Arc<dyn Disk>, dir: &Path) -> io::Result<Vec<LogFile>> {
 }
 
 fn len_of(disk: &Arc<dyn Disk>, path: &Path) -> u64 {
-    disk.open(path, Open::Read).and_then(|file| file.len()).unwrap_or(0)
+    disk.open(path, Open::Read).and_then(|file| file.size()).unwrap_or(0)
 }
 
 /// A look at one segment.
@@ -145,12 +145,11 @@ impl Look<'_> {
     /// Looks through the segment; the frame number and offset that come after it.
     fn segment(&mut self, before: Option<(u64, u64)>) -> io::Result<Option<(u64, u64)>> {
         let file = self.disk.open(&self.log.path, Open::Read)?;
-        let len = file.len()?;
+        let len = file.size()?;
         self.findings.segments += 1;
         self.findings.bytes += len;
-        let header = segment::read_header(&*file)?.filter(|header| {
-            header.base_frame == self.log.base_frame && header.salt == self.document.salt()
-        });
+        let header = segment::read_header(&*file)?
+            .filter(|header| header.base_frame == self.log.base_frame && header.salt == self.document.salt());
         if header.is_none() {
             self.fault(0, Severity::Note, "the segment's header is damaged; its frames are read without it");
         }
@@ -172,7 +171,11 @@ impl Look<'_> {
         let damaged_seal = exists("seal") && segment::read_seal(&**self.disk, &self.log.path).is_none();
         for (damaged, what) in [(damaged_index, "index"), (damaged_seal, "seal")] {
             if damaged {
-                self.fault(0, Severity::Note, format!("the segment's {what} is damaged; it is made again from the log"));
+                self.fault(
+                    0,
+                    Severity::Note,
+                    format!("the segment's {what} is damaged; it is made again from the log"),
+                );
             }
         }
     }
@@ -192,7 +195,10 @@ impl Look<'_> {
                     *next = Some((header.numbers.number + 1, header.numbers.base_offset + header.offset_count()));
                 }
                 Found::Tail { from, whole: None } if self.log.last => {
-                    let what = format!("a torn tail of {} bytes; the next start keeps it in quarantine and cuts it off", len - from);
+                    let what = format!(
+                        "a torn tail of {} bytes; the next start keeps it in quarantine and cuts it off",
+                        len - from
+                    );
                     self.fault(from, Severity::Note, what);
                 }
                 Found::Tail { from, whole: None } => {
@@ -206,7 +212,11 @@ impl Look<'_> {
         let header = frame.header();
         self.findings.frames += 1;
         if header.kind == Kind::Snapshot && control::body(frame).and_then(LogState::decode).is_none() {
-            self.fault(position, Severity::Note, "a snapshot is not understood; it is made again from the segment before");
+            self.fault(
+                position,
+                Severity::Note,
+                "a snapshot is not understood; it is made again from the segment before",
+            );
         }
         if !header.kind.is_ordered() {
             return;
@@ -215,7 +225,9 @@ impl Look<'_> {
         if let Some((next_number, next_offset)) = *next
             && (number, offset) != (next_number, next_offset)
         {
-            let what = format!("frame {number} at offset {offset} stands where frame {next_number} at offset {next_offset} comes next");
+            let what = format!(
+                "frame {number} at offset {offset} stands where frame {next_number} at offset {next_offset} comes next"
+            );
             self.fault(position, Severity::Damage, what);
         }
         if header.kind == Kind::Data {

@@ -54,14 +54,16 @@ pub async fn append(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let request = Request::parse(&uri, &headers)?;
-    let (max, too_large) = match request.form {
+    let request = Request::parse(&uri, &headers);
+    let (max, too_large) = match request.as_ref().map_or(Form::One, |request| request.form) {
         Form::One => (RECORD_BYTES_MAX, Code::RecordTooLarge),
         Form::Lines => (RECORD_BYTES_MAX, Code::BatchTooLarge),
         Form::Envelopes => (ENVELOPES_BYTES_MAX, Code::BatchTooLarge),
     };
     let _share = app.budgets.append(body::declared_len(&headers).unwrap_or(max)).await?;
     let body = body::read(&headers, body, max, too_large).await?;
+    // Only now: a sender that is still sending may not come to reading a refusal.
+    let request = request?;
     let durability = request.durability;
     let namespace = namespace_for_append(&app, &name, &request, &body).await?;
     let ready = if body.len() <= PARSE_INLINE_MAX {

@@ -15,6 +15,8 @@ use super::budget::Share;
 
 /// The longest silence of a sender.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// The longest time for a whole body: the slowest sender of the largest body needs 55 KiB/s.
+const TIME_MAX: Duration = Duration::from_secs(300);
 /// What is still taken from a sender whose body is too large, so that it comes to reading the answer.
 const DISCARD_MAX: usize = 64 * 1024 * 1024;
 /// And for how long.
@@ -27,7 +29,14 @@ pub fn declared_len(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// Reads a whole body of at most `max` bytes; a larger one is refused with `too_large`.
-pub async fn read(headers: &HeaderMap, mut body: Body, max: usize, too_large: Code) -> Result<Bytes, Problem> {
+pub async fn read(headers: &HeaderMap, body: Body, max: usize, too_large: Code) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(TIME_MAX, read_all(headers, body, max, too_large)).await {
+        Ok(result) => result,
+        Err(_) => Err(too_slow(TIME_MAX)),
+    }
+}
+
+async fn read_all(headers: &HeaderMap, mut body: Body, max: usize, too_large: Code) -> Result<Bytes, Problem> {
     if let Some(len) = declared_len(headers).filter(|len| *len > max) {
         discard(body).await;
         return Err(over(too_large, max, Some(len)));
@@ -57,10 +66,7 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
     loop {
         let frame = match tokio::time::timeout(SILENCE_MAX, body.frame()).await {
             Ok(frame) => frame,
-            Err(_) => {
-                let detail = format!("nothing of the body came for {} s; nothing was stored", SILENCE_MAX.as_secs());
-                return Err(Problem::new(Code::RequestTimeout, detail));
-            }
+            Err(_) => return Err(too_slow(SILENCE_MAX)),
         };
         match frame {
             None => return Ok(None),
@@ -75,6 +81,11 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
             }
         }
     }
+}
+
+fn too_slow(waited: Duration) -> Problem {
+    let detail = format!("the body did not come within {} s; nothing was stored", waited.as_secs());
+    Problem::new(Code::RequestTimeout, detail)
 }
 
 async fn discard(mut body: Body) {

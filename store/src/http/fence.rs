@@ -48,14 +48,14 @@ pub async fn fence(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
 
 /// `POST /v1/place`: these frames, at exactly these numbers.
 pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
+    let declared = body::declared_len(&headers).unwrap_or(PLACE_BYTES_MAX);
+    let _share = app.budgets.append(declared).await?;
+    let body = body::read(&headers, body, PLACE_BYTES_MAX, Code::BatchTooLarge).await?;
     let PlaceQuery { namespace, partition, incarnation, epoch, writer, frame, previous, confirmed, durability } =
         query::typed(&uri)?;
     if partition != 0 {
         return Err(no_such_partition(u64::from(partition)).into());
     }
-    let declared = body::declared_len(&headers).unwrap_or(PLACE_BYTES_MAX);
-    let _share = app.budgets.append(declared).await?;
-    let body = body::read(&headers, body, PLACE_BYTES_MAX, Code::BatchTooLarge).await?;
     let namespace = app.engine.get(&namespace)?;
     if namespace.incarnation() != incarnation {
         let here = namespace.incarnation();

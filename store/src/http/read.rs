@@ -60,7 +60,8 @@ pub async fn read(
     namespace.check_read()?;
     let partition = opened(&namespace).await?;
     let (range, published) = range_when_ready(&app, &partition, &request).await?;
-    let share = app.budgets.read(request.max_bytes.min(READ_BYTES_DEFAULT)).await?;
+    let share =
+        app.budgets.read(partition.bytes_at_most(range).unwrap_or(request.max_bytes).min(request.max_bytes)).await?;
     let (ended, body) = blocking(move || records(&namespace, &partition, range, &request)).await?;
     if let Some(until) = ended.damaged_until
         && ended.next == range.from
@@ -182,7 +183,9 @@ fn records(
             print(&mut body, record, request);
             count += 1;
             bytes += len;
-            if count >= request.limit { Flow::Stop } else { Flow::Continue }
+            // JSON may write six bytes for one.
+            let full = count >= request.limit || body.len() >= READ_BYTES_MAX;
+            if full { Flow::Stop } else { Flow::Continue }
         })
         .map_err(|error| namespace.internal("read the log", &error))?;
     Ok((ended, body))

@@ -69,7 +69,7 @@ impl Found {
         let mut response = if unchanged {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
-            match given(RANGE).filter(|_| fresh).and_then(|range| ByteRange::parse(range)) {
+            match given(RANGE).filter(|_| fresh).and_then(ByteRange::parse) {
                 None => data.into_response(),
                 Some(range) => partial(&data, range)?,
             }

@@ -24,8 +24,8 @@ use crate::metrics::Metrics;
 
 /// Connections at the same time; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 10_000;
-/// How long the head of a request may take.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long the head of a request may take, and a kept connection may be idle.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a stop waits for requests under way.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long the accept loop rests after it ran out of descriptors.

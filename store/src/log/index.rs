@@ -117,7 +117,7 @@ mod tests {
 
     fn index() -> SparseIndex {
         let mut index = SparseIndex::default();
-        (0..100).for_each(|number| index.note(entry(number, 64 + number as u32 * 1000)));
+        (0..100).for_each(|number| index.note(entry(number, 64 + u32::try_from(number).unwrap() * 1000)));
         index
     }
 

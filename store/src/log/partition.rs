@@ -193,6 +193,14 @@ impl Partition {
         Ok(ended)
     }
 
+    /// More than the records of a range take, where that can be told without touching the disk: in the active segment.
+    #[must_use]
+    pub fn bytes_at_most(&self, range: Range) -> Option<usize> {
+        let active = self.shared.segments().last().cloned()?;
+        let bytes = active.bytes_from(range.from)?;
+        Some(if range.from < range.until { usize::try_from(bytes).unwrap_or(usize::MAX) } else { 0 })
+    }
+
     /// Gives records to `sink` from one at or before an address of rochefort's file.
     pub fn read_from_address(&self, address: u64, sink: impl FnMut(Option<&LogRecord<'_>>) -> Flow) -> io::Result<()> {
         read::read_from_address(&self.shared.segments(), address, sink)
@@ -255,7 +263,7 @@ impl Partition {
             start,
             end,
             durable_end,
-            bytes: segments.iter().map(|segment| segment.len()).sum(),
+            bytes: segments.iter().map(|segment| segment.log_bytes()).sum(),
             segments: segments.len() as u64,
             time_of_last: last_time.filter(|_| end > 0),
         }
@@ -300,7 +308,7 @@ impl Partition {
         }
         self.shared.publish();
         for segment in &dropped {
-            tracing::info!(partition = %self.shared.site.label, first_offset = segment.header.base_offset, bytes = segment.len(), "removing a segment");
+            tracing::info!(partition = %self.shared.site.label, first_offset = segment.header.base_offset, bytes = segment.log_bytes(), "removing a segment");
             if let Err(error) = segment.remove(&*self.shared.site.disk) {
                 tracing::warn!(path = %segment.path().display(), %error, "failed to remove a segment; the next start tries again");
             }
@@ -313,7 +321,7 @@ impl Partition {
     fn roll_trimmed(&self) {
         self.with_writer(|writer| {
             let all_trimmed = writer.state().trim_start == writer.state().tail.next_offset;
-            let large = writer.active_with_frames().is_some_and(|active| active.len() > TRIMMED_BYTES_MIN);
+            let large = writer.active_with_frames().is_some_and(|active| active.log_bytes() > TRIMMED_BYTES_MIN);
             if all_trimmed && large && !self.shared.is_frozen() {
                 // Where even a small new segment finds no room, the old one stays until there is some.
                 let _ = writer.roll(&self.shared);
@@ -540,11 +548,11 @@ impl Shared {
         let trim_start = *lock(&self.trim_start);
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         let Some(active) = segments.last() else { return Vec::new() };
-        let active_bytes = active.len();
+        let active_bytes = active.log_bytes();
         let sealed: Vec<Candidate> = segments
             .windows(2)
             .map(|pair| Candidate {
-                bytes: pair[0].len(),
+                bytes: pair[0].log_bytes(),
                 end_offset: pair[1].header.base_offset,
                 last_time: pair[0].last_time(),
             })

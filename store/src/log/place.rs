@@ -200,7 +200,10 @@ mod tests {
     fn frames_that_stand_here_are_known_when_they_are_the_same() {
         let place = place(&[(8, 4), (9, 4), (10, 4)], 55);
         let checksums: Vec<u32> = place.frames.iter().map(|frame| frame.wire_checksum).collect();
-        let stored = |number: u64| Ok(Some(if number == 7 { 55 } else { checksums[number as usize - 8] }));
+        let stored = |number: u64| {
+            let at = usize::try_from(number).unwrap();
+            Ok(Some(if number == 7 { 55 } else { checksums[at - 8] }))
+        };
         assert_eq!(known_frames(&place, &tail(10, checksums[1]), stored), Ok(2));
         let other = |number: u64| Ok(Some(if number == 9 { 1 } else { stored(number)?.unwrap() }));
         assert_eq!(code(known_frames(&place, &tail(10, checksums[1]), other)), "diverged");

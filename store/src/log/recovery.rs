@@ -128,7 +128,7 @@ impl Files<'_> {
     fn open(&mut self, base_frame: u64) -> io::Result<()> {
         let path = self.site.dir.join(segment::file_name(base_frame));
         let file = self.site.disk.open(&path, Open::Write)?;
-        let len = file.len()?;
+        let len = file.size()?;
         let header = segment::read_header(&*file)?.filter(|header| header.base_frame == base_frame);
         let sound = header.is_some();
         let header = match header {

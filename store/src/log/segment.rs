@@ -163,7 +163,7 @@ impl Segment {
 
     /// Length of the log file up to the last frame.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn log_bytes(&self) -> u64 {
         self.len.load(Ordering::Acquire)
     }
 
@@ -198,7 +198,7 @@ impl Segment {
 
     /// Writes frames behind the last; the caller is the only writer.
     pub fn append(&self, parts: &mut [IoSlice<'_>], len: u64, last_time: Timestamp) -> io::Result<()> {
-        let position = self.len();
+        let position = self.log_bytes();
         self.file.write_all_at(parts, position)?;
         self.last_time.store(last_time.0, Ordering::Relaxed);
         self.len.store(position + len, Ordering::Release);
@@ -207,7 +207,7 @@ impl Segment {
 
     /// Takes back what a failed write may have left behind the last frame.
     pub fn cut_back(&self) -> io::Result<()> {
-        self.file.truncate(self.len())
+        self.file.truncate(self.log_bytes())
     }
 
     /// Notes places in the index.
@@ -218,6 +218,14 @@ impl Segment {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let index = index.get_or_insert_default();
         entries.iter().for_each(|entry| index.note(*entry));
+    }
+
+    /// Bytes of log from about an offset to the end; `None` where the offset is not here, or the index not in memory.
+    #[must_use]
+    pub fn bytes_from(&self, offset: u64) -> Option<u64> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = index.as_ref().filter(|_| offset >= self.header.base_offset)?.at_offset(offset);
+        Some(self.log_bytes() - entry.map_or(FRAMES_AT, |entry| u64::from(entry.position)))
     }
 
     /// A cursor at or before an offset.
@@ -231,7 +239,7 @@ impl Segment {
     }
 
     fn cursor(&self, entry: impl Fn(&SparseIndex) -> Option<Entry>) -> io::Result<Cursor> {
-        let window = Window::new(Arc::clone(&self.file), self.len());
+        let window = Window::new(Arc::clone(&self.file), self.log_bytes());
         let salt = self.header.salt;
         match self.with_index(entry)? {
             Some(entry) => Cursor::at_entry(window, salt, entry),
@@ -272,7 +280,7 @@ impl Segment {
     /// A walk over all frames.
     #[must_use]
     pub fn scan(&self) -> Scan {
-        let len = self.len();
+        let len = self.log_bytes();
         Scan::new(Window::new(Arc::clone(&self.file), len), self.header.salt, FRAMES_AT, len)
     }
 

@@ -311,7 +311,7 @@ impl Writer {
         level: Durability,
         answer: Option<Answer>,
     ) {
-        let position = self.active.as_ref().map_or(0, |active| active.len()) + self.staged_bytes;
+        let position = self.active.as_ref().map_or(0, |active| active.log_bytes()) + self.staged_bytes;
         if shared.site.ordered {
             draft.seal_at(shared.site.salt, position);
         } else {
@@ -337,7 +337,7 @@ impl Writer {
             self.staged_tail = self.state.tail;
             return self.write_failed(shared, staged, &error);
         }
-        let mut position = self.active.as_ref().map_or(0, |active| active.len()) - bytes;
+        let mut position = self.active.as_ref().map_or(0, |active| active.log_bytes()) - bytes;
         let mut waiting = Vec::with_capacity(staged.len());
         for Staged { frame, level, until, answer } in staged {
             if let Some((draft, wire_checksum)) = frame {
@@ -407,7 +407,7 @@ impl Writer {
             return Err(shared.disk_full());
         }
         let fits = self.active.as_ref().is_some_and(|active| {
-            let used = active.len() + self.staged_bytes;
+            let used = active.log_bytes() + self.staged_bytes;
             let empty = self.staged_tail.next_frame == active.header.base_frame;
             !self.must_roll && (empty || used + bytes <= shared.max_segment_bytes())
         });
@@ -475,7 +475,7 @@ impl Writer {
             format: FORMAT,
             end_frame: next.base_frame,
             end_offset: next.base_offset,
-            log_bytes: segment.len(),
+            log_bytes: segment.log_bytes(),
             last_time: segment.last_time(),
             payload_sum: next.base_payload_sum,
             address: next.base_address,
@@ -498,7 +498,7 @@ impl Writer {
         }
         let Tail { next_frame, next_offset, last_time, .. } = self.state.tail;
         let numbers = Numbers { number: next_frame, base_offset: next_offset, time_us: last_time.0, epoch: 0 };
-        let checkpoint = active.len();
+        let checkpoint = active.log_bytes();
         let mut draft = control::draft(Kind::Snapshot, &self.state.encode(), shared.site.salt);
         let checksum = draft.seal(numbers, shared.site.salt, checkpoint);
         let written = active.append(&mut [IoSlice::new(draft.bytes())], draft.frame_len() as u64, last_time);
@@ -509,7 +509,7 @@ impl Writer {
         }
         self.sync_active(shared)?;
         active.write_index(&*shared.site.disk)?;
-        Ok(Some(CleanMark { segment: active.header.base_frame, end: active.len(), checkpoint, checksum }))
+        Ok(Some(CleanMark { segment: active.header.base_frame, end: active.log_bytes(), checkpoint, checksum }))
     }
 
     /// The first ordered frame that is still there.

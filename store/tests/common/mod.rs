@@ -1,7 +1,6 @@
 //! A real `logstore serve` per test, and HTTP as a stranger would speak it: over a socket, byte for byte.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests look at files from outside")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -134,7 +134,7 @@ proptest! {
         let back: Vec<_> = view.records().map(|r| (r.data().to_vec(), r.header.alloc_len, r.meta().unwrap())).collect();
         let given: Vec<_> = records
             .into_iter()
-            .map(|(data, alloc, meta)| { let alloc = alloc.max(data.len() as u32); (data, alloc, meta) })
+            .map(|(data, alloc, meta)| { let alloc = alloc.max(super::len_u32(data.len())); (data, alloc, meta) })
             .collect();
         prop_assert_eq!(back, given);
         prop_assert_eq!(view.sums(), (draft.payload_bytes, draft.address_bytes));
