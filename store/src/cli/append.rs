@@ -114,7 +114,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         done = append_all(input, sink, &ledger, stopped, args.offsets) => done,
         () = insisted(&mut interrupts, &stop) => Err(Failure::new(Exit::Refused, "interrupted twice")),
     };
-    let ledger = lock(&ledger);
+    let ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.map_err(|reason| ledger.account(reason))?;
     if !args.offsets {
         Output::new().write(format!("{}\n", ledger.summary(&stores)).as_bytes()).await?;
@@ -196,7 +196,8 @@ async fn collect(
     print_offsets: bool,
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
-    let mut output = Output::new();
+    let mut output = print_offsets.then(Output::new);
+    let mut told = Ok(());
     while let Some(sent) = out.recv().await {
         let (count, bytes) = (sent.count, sent.bytes);
         let offset = sent.acknowledged().await?;
@@ -207,16 +208,25 @@ async fn collect(
         };
         bar.inc(bytes);
         bar.set_message(format!("{acknowledged} records"));
-        if print_offsets && output.write(offset_line(offset, count).as_bytes()).await? == Reader::Gone {
-            return Err(Failure::new(Exit::Refused, "nobody reads the offsets any more"));
+        if let Some(writing) = &mut output
+            && let Err(failure) = print_offset(writing, offset, count).await
+        {
+            // Nothing more is sent; what is out is waited for, so that the account is right.
+            told = Err(failure);
+            output = None;
+            out.close();
         }
     }
-    Ok(())
+    told
 }
 
 /// `-` stands for an offset that the store has forgotten, which it does only with a batch that it has known for long.
-fn offset_line(offset: Option<u64>, count: u64) -> String {
-    offset.map_or_else(|| format!("- {count}\n"), |offset| format!("{offset} {count}\n"))
+async fn print_offset(output: &mut Output, offset: Option<u64>, count: u64) -> Result<(), Failure> {
+    let offset = offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
+    match output.write(format!("{offset} {count}\n").as_bytes()).await? {
+        Reader::Reads => Ok(()),
+        Reader::Gone => Err(Failure::new(Exit::Refused, "nobody reads the offsets any more")),
+    }
 }
 
 /// On a terminal; hidden elsewhere.

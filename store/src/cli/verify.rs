@@ -42,7 +42,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 fn look(root: &Path, only: Option<&NamespaceName>) -> Result<Findings, Failure> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let failed = |error: std::io::Error| Failure::new(Exit::Refused, format!("failed to read {}: {error}", root.display()));
+    let failed =
+        |error: std::io::Error| Failure::new(Exit::Refused, format!("failed to read {}: {error}", root.display()));
     if disk.list(&root.join("ns")).is_err() {
         let what = format!("{} is no root of a store: it has no directory ns", root.display());
         return Err(Failure::new(Exit::Usage, what));

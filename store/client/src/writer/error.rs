@@ -60,7 +60,7 @@ pub enum WriterError {
     #[error("no epoch is left after {0}")]
     EpochsExhausted(u32),
     /// A copy was away, or refused for want of space or time, for too long.
-    #[error("{copy} did not take part for {after:?}")]
+    #[error("{copy} did not take part for {after:.1?}")]
     Away {
         /// The copy.
         copy: String,

@@ -312,3 +312,31 @@ impl Drop for Fuse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::State;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lane_that_panics_stops_the_writer() {
+        let tail = PartitionTail {
+            partition: 0,
+            first_frame: 0,
+            next_frame: 0,
+            last_epoch: 0,
+            last_checksum: 0,
+            next_offset: 0,
+            last_time: 0,
+            confirmed: 0,
+        };
+        let shared = Arc::new(Shared::new(State::new(1, tail, &[tail]), 1));
+        let fuse = Fuse { shared: Arc::clone(&shared), armed: true };
+        let lane = tokio::spawn(async move {
+            let _fuse = fuse;
+            panic!("as told");
+        });
+        assert!(lane.await.is_err());
+        assert!(matches!(shared.look(|state| state.stopped().cloned()), Some(WriterError::Closed)));
+    }
+}

@@ -36,7 +36,8 @@ impl Shared {
         // A frame that is larger than the whole window goes alone.
         let bytes = u32::try_from(draft.frame_len()).unwrap_or(u32::MAX).min(self.window_bytes);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
-        let room = room.map_err(|_| WriteError::Stopped(self.why_stopped()))?;
+        // Cannot fail: nobody closes it. A writer that stops drops its window, and whoever waited finds that out below.
+        let room = room.map_err(|_| WriteError::Stopped(WriterError::Closed))?;
         self.update(|state| {
             check(state)?;
             state.push(draft, Timestamp::now(), room).map_err(WriteError::Stopped)
@@ -58,7 +59,6 @@ impl Shared {
     /// Ends the reign; the first reason stays.
     pub(super) fn stop(&self, error: WriterError) {
         self.update(|state| state.stop(error));
-        self.room.close();
     }
 
     /// To wait for changes: one that comes after this call is not missed.
@@ -79,10 +79,6 @@ impl Shared {
             // Cannot fail: `self` holds the sender.
             changed.changed().await.map_err(|_| WriterError::Closed)?;
         }
-    }
-
-    fn why_stopped(&self) -> WriterError {
-        self.look(|state| state.stopped().cloned()).unwrap_or(WriterError::Closed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -51,6 +51,15 @@ async fn a_lost_answer_doubles_nothing() {
     assert_equal(&copies, &["a", "b"]);
 }
 
+#[tokio::test]
+async fn an_answer_that_names_fewer_frames_than_were_sent_is_no_success() {
+    let copies = FakeCopy::pair().await;
+    let writer = open(&copies, writer_options()).await;
+    copies[1].script(Endpoint::Place, [Fault::Understate(1)]);
+    writer.append(&record("a")).await.unwrap();
+    assert_equal(&copies, &["a"]);
+}
+
 /// The place whose answer was lost is written only after the copy was asked where it stands, and placed on again.
 #[tokio::test]
 async fn a_place_that_comes_late_is_the_same_place() {
@@ -102,6 +111,19 @@ async fn a_copy_that_comes_back_with_less_than_the_window_is_filled_by_a_sibling
     writer.close().await.unwrap();
     assert_equal(&copies, &["a", "b", "c", "d"]);
     assert_eq!(copies[1].confirmed(), 5);
+}
+
+/// It was restarted between two requests, so that no connection broke: the next place does not fit, and that is all.
+#[tokio::test]
+async fn a_copy_that_was_restarted_unnoticed_is_asked_where_it_stands() {
+    let copies = FakeCopy::pair().await;
+    let writer = open(&copies, writer_options()).await;
+    writer.append(&record("a")).await.unwrap();
+    until("confirmed has gone out", || copies.iter().all(|copy| copy.confirmed() == 2)).await;
+    copies[1].lose(1);
+    writer.append(&record("b")).await.unwrap();
+    writer.close().await.unwrap();
+    assert_equal(&copies, &["a", "b"]);
 }
 
 #[tokio::test]

@@ -120,8 +120,10 @@ async fn what_are_no_copies_of_each_other_is_not_written_to() {
     let error = Writer::open(vec![a.store(), a.store()], orders(), writer_options()).await.unwrap_err();
     assert!(matches!(error, WriterError::SameStore { .. }), "{error}");
     b.with(|log| log.incarnation = Uuid::from_u128(8));
-    let error = open(&[a, b]).await.unwrap_err();
+    let copies = [a, b];
+    let error = open(&copies).await.unwrap_err();
     assert!(matches!(error, WriterError::OtherIncarnation { .. }), "{error}");
+    assert!(copies.iter().all(|copy| copy.reign().is_none()), "nobody's reign was ended for that");
     let error = Writer::open(Vec::new(), orders(), writer_options()).await.unwrap_err();
     assert!(matches!(error, WriterError::NoCopies), "{error}");
 }

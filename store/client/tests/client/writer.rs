@@ -91,6 +91,8 @@ async fn a_copy_that_forgot_it_unnoticed_is_told_at_the_end() {
     let writer = open(&copies, writer_options()).await;
     writer.append(&batch(&["a"])).await.unwrap();
     until("all copies know", || copies.iter().all(|copy| copy.confirmed() == 2)).await;
+    // The copies know, but their answers may still be on the way.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     copies[1].restart_with(2);
     writer.close().await.unwrap();
     assert_eq!(copies[1].confirmed(), 2);

@@ -74,7 +74,7 @@ impl Input {
         }
         let file = tokio::fs::File::open(path).await?;
         let metadata = file.metadata().await?;
-        let len = metadata.is_file().then(|| metadata.len());
+        let len = metadata.is_file().then_some(metadata.len());
         Self::start(file.into_std().await, len, shape, records_max)
     }
 
@@ -213,7 +213,9 @@ fn without_end(line: &[u8]) -> &[u8] {
 }
 
 fn parse_envelope(line: &[u8]) -> Result<Record, String> {
-    let mut envelope: AppendEnvelope = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    // The line's number is told by whoever knows it.
+    let no_json = |error: serde_json::Error| error.to_string().replace(" at line 1 column ", " at column ");
+    let mut envelope: AppendEnvelope = serde_json::from_slice(line).map_err(no_json)?;
     let data = envelope.take_payload().map_err(|error| error.to_string())?;
     let AppendEnvelope { data: _, data_b64: _, key, tags, indices, alloc } = envelope;
     match indices.keys().next() {

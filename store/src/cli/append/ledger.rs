@@ -64,7 +64,11 @@ impl Ledger {
         let account = format!("{records} acknowledged; go on from input line {}", self.next_line);
         match self.sent_line.checked_sub(1) {
             Some(last) if last >= self.next_line => {
-                let doubt = format!("lines {} to {last} may be stored or not", self.next_line);
+                let lines = match self.next_line {
+                    first if first == last => format!("line {last}"),
+                    first => format!("lines {first} to {last}"),
+                };
+                let doubt = format!("{lines} may be stored or not");
                 reason.with_exit(Exit::Unknown).and(account).and(doubt)
             }
             _ => reason.and(account),
@@ -107,6 +111,8 @@ mod tests {
             failure.to_string(),
             "a copy is away; 10 records are acknowledged; go on from input line 11; lines 11 to 30 may be stored or not"
         );
+        ledger.sending(12);
+        assert!(ledger.account(reason()).to_string().ends_with("; line 11 may be stored or not"));
         ledger.not_sent(11);
         assert_eq!(ledger.account(reason()).exit(), Exit::Unreachable);
     }

@@ -12,7 +12,7 @@ use super::input::Batch;
 /// Where batches go.
 #[derive(Debug)]
 pub(super) enum Sink {
-    Store(Producer),
+    Store(Box<Producer>),
     Copies { writer: Writer, count: usize },
 }
 
@@ -51,7 +51,7 @@ impl Sink {
     ) -> Result<Self, Failure> {
         if stores.len() == 1 {
             let options = ProducerOptions { durability, retries };
-            return Ok(Self::Store(Producer::new(stores.remove(0), name, options)));
+            return Ok(Self::Store(Box::new(Producer::new(stores.remove(0), name, options))));
         }
         let count = stores.len();
         let label = format!("logstore append, process {}", std::process::id());

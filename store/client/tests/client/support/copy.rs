@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     DropAnswer,
     /// The process ends after it was done and before it was synced: some or all of it is lost.
     Crash,
+    /// It is answered as if only frames before this number were there.
+    Understate(u64),
     /// It is refused.
     Refuse(Box<Problem>),
 }
@@ -183,12 +185,17 @@ impl FakeCopy {
 
     /// Restarts with only so many frames, and forgets what is confirmed.
     pub(crate) fn restart_with(&self, frames: usize) {
+        self.lose(frames);
+        self.server.cut_connections();
+    }
+
+    /// The same, and nobody notices.
+    pub(crate) fn lose(&self, frames: usize) {
         self.with(|log| {
             log.frames.truncate(frames);
             log.durable = frames;
             log.confirmed = 0;
         });
-        self.server.cut_connections();
     }
 }
 
@@ -356,6 +363,7 @@ async fn handle(request: Request<Bytes>, log: Arc<Mutex<Log>>, mut gate: watch::
     let mut log = log.lock().unwrap();
     match log.fault(endpoint) {
         Fault::DropRequest => Reply::HangUp,
+        Fault::Understate(next_frame) => json(200, &PlaceAnswer { next_frame, confirmed: 0 }),
         Fault::Refuse(refusal) => problem(&refusal),
         Fault::Serve => {
             let reply = log.serve(endpoint, &query, request.body()).unwrap_or_else(|refusal| problem(&refusal));
