@@ -1,0 +1,169 @@
+//! The rules that an API server keeps beside types and bounds, in
+//! [CEL](https://kubernetes.io/docs/reference/using-api/cel/), over one field or several. The operator keeps the same
+//! ones itself; `tests/rules.yaml` is run against both.
+//!
+//! Each stands at the narrowest field that it can: a rule that is added later to the whole spec would freeze objects that
+//! break it.
+
+use kube::core::Rule;
+
+/// Of the whole object, which shows no more of the metadata than the name. Its length is that of the longest child's
+/// name, with room for what Kubernetes adds.
+pub(crate) fn name_fits_its_children() -> Rule {
+    Rule::new("size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message(
+        "metadata.name must start with a letter, hold only a-z, 0-9 and '-', not end with '-', and have at most 40 \
+         characters: the names of the children are made of it",
+    )
+}
+
+/// Of `spec.copies`.
+pub(crate) fn copies_stay() -> Rule {
+    Rule::new("self == oldSelf").message(
+        "copies cannot be changed yet once the LogStore exists: make a new LogStore with the other number of copies, \
+         or put the old number back",
+    )
+}
+
+/// Of `spec.storage.size`.
+pub(crate) fn size_is_a_size() -> Rule {
+    Rule::new(
+        "isQuantity(self) && quantity(self).compareTo(quantity('1Mi')) >= 0 && \
+         quantity(self).compareTo(quantity('1Ei')) <= 0",
+    )
+    .message("storage.size must be a quantity from 1Mi to 1Ei, for example 10Gi: is the unit missing?")
+}
+
+/// Of `spec.storage.size`.
+pub(crate) fn size_grows() -> Rule {
+    Rule::new("!isQuantity(self) || !isQuantity(oldSelf) || quantity(self).compareTo(quantity(oldSelf)) >= 0")
+        .message("storage.size cannot shrink: put the old size back, or a larger one")
+}
+
+/// Of `spec.listener.port`.
+pub(crate) fn port_is_free() -> Rule {
+    Rule::new("self != 8001").message(
+        "listener.port must not be 8001, which serves health checks and metrics: choose another port, for example 8000",
+    )
+}
+
+/// Of a namespace's name. `maxLength` counts characters.
+pub(crate) fn namespace_name_is_short() -> Rule {
+    Rule::new("size(bytes(self)) <= 249")
+        .message("a namespace name has at most 249 bytes of UTF-8: choose a shorter one")
+}
+
+/// Of a namespace's name.
+pub(crate) fn namespace_name_is_printable() -> Rule {
+    Rule::new(r"!self.matches('\\p{Cc}')").message("a namespace name holds no control characters: leave them out")
+}
+
+/// Of a namespace's name.
+pub(crate) fn namespace_name_has_no_dot_part() -> Rule {
+    Rule::new("!self.matches('(^|/)[.][.]?(/|$)')").message(
+        "a namespace name has no part '.' or '..' between slashes, which HTTP tools rewrite: choose another name",
+    )
+}
+
+/// Of `spec.namespaceDefaults`.
+pub(crate) fn defaults_keep_a_segment() -> Rule {
+    Rule::new("!has(self.retention.maxBytes) || self.retention.maxBytes >= self.rotation.maxSegmentBytes")
+        .message(
+            "namespaceDefaults.retention.maxBytes must not be less than namespaceDefaults.rotation.maxSegmentBytes: \
+             whole segments go, so raise it, or make the segments smaller",
+        )
+        .field_path(".retention.maxBytes")
+}
+
+/// Of `spec.namespaceDefaults`.
+pub(crate) fn defaults_keep_until_a_segment_ends() -> Rule {
+    Rule::new(
+        "!has(self.retention.maxAgeSeconds) || !has(self.rotation.maxSegmentAgeSeconds) || \
+         self.retention.maxAgeSeconds >= self.rotation.maxSegmentAgeSeconds",
+    )
+    .message(
+        "namespaceDefaults.retention.maxAgeSeconds must not be less than \
+         namespaceDefaults.rotation.maxSegmentAgeSeconds: whole segments go, so raise it, or end segments sooner",
+    )
+    .field_path(".retention.maxAgeSeconds")
+}
+
+/// Of an entry that has both of its own.
+pub(crate) fn entry_keeps_a_segment() -> Rule {
+    Rule::new(
+        "!has(self.retention) || !has(self.rotation) || !has(self.retention.maxBytes) || \
+         self.retention.maxBytes >= self.rotation.maxSegmentBytes",
+    )
+    .message(
+        "retention.maxBytes must not be less than rotation.maxSegmentBytes: whole segments go, so raise it, or make \
+         the segments smaller",
+    )
+    .field_path(".retention.maxBytes")
+}
+
+/// Of an entry that has both of its own.
+pub(crate) fn entry_keeps_until_a_segment_ends() -> Rule {
+    Rule::new(
+        "!has(self.retention) || !has(self.rotation) || !has(self.retention.maxAgeSeconds) || \
+         !has(self.rotation.maxSegmentAgeSeconds) || \
+         self.retention.maxAgeSeconds >= self.rotation.maxSegmentAgeSeconds",
+    )
+    .message(
+        "retention.maxAgeSeconds must not be less than rotation.maxSegmentAgeSeconds: whole segments go, so raise it, \
+         or end segments sooner",
+    )
+    .field_path(".retention.maxAgeSeconds")
+}
+
+/// Of the spec: entries with a retention of their own and the default rotation.
+pub(crate) fn entries_keep_a_default_segment() -> Rule {
+    Rule::new(
+        "self.namespaces.all(n, has(n.rotation) || !has(n.retention) || !has(n.retention.maxBytes) || \
+         n.retention.maxBytes >= self.namespaceDefaults.rotation.maxSegmentBytes)",
+    )
+    .message(
+        "namespaces[].retention.maxBytes must not be less than namespaceDefaults.rotation.maxSegmentBytes: raise it, \
+         or give the namespace smaller segments",
+    )
+    .field_path(".namespaces")
+}
+
+/// Of the spec: entries with a rotation of their own and the default retention.
+pub(crate) fn default_retention_keeps_an_entrys_segment() -> Rule {
+    Rule::new(
+        "!has(self.namespaceDefaults.retention.maxBytes) || self.namespaces.all(n, has(n.retention) || \
+         !has(n.rotation) || self.namespaceDefaults.retention.maxBytes >= n.rotation.maxSegmentBytes)",
+    )
+    .message(
+        "namespaces[].rotation.maxSegmentBytes must not be more than namespaceDefaults.retention.maxBytes: make the \
+         segments smaller, or give the namespace a retention of its own",
+    )
+    .field_path(".namespaces")
+}
+
+/// Of the spec: entries with a retention of their own and the default rotation.
+pub(crate) fn entries_keep_until_a_default_segment_ends() -> Rule {
+    Rule::new(
+        "!has(self.namespaceDefaults.rotation.maxSegmentAgeSeconds) || self.namespaces.all(n, has(n.rotation) || \
+         !has(n.retention) || !has(n.retention.maxAgeSeconds) || \
+         n.retention.maxAgeSeconds >= self.namespaceDefaults.rotation.maxSegmentAgeSeconds)",
+    )
+    .message(
+        "namespaces[].retention.maxAgeSeconds must not be less than \
+         namespaceDefaults.rotation.maxSegmentAgeSeconds: raise it, or give the namespace a rotation of its own",
+    )
+    .field_path(".namespaces")
+}
+
+/// Of the spec: entries with a rotation of their own and the default retention.
+pub(crate) fn default_retention_keeps_until_an_entrys_segment_ends() -> Rule {
+    Rule::new(
+        "!has(self.namespaceDefaults.retention.maxAgeSeconds) || self.namespaces.all(n, has(n.retention) || \
+         !has(n.rotation) || !has(n.rotation.maxSegmentAgeSeconds) || \
+         self.namespaceDefaults.retention.maxAgeSeconds >= n.rotation.maxSegmentAgeSeconds)",
+    )
+    .message(
+        "namespaces[].rotation.maxSegmentAgeSeconds must not be more than \
+         namespaceDefaults.retention.maxAgeSeconds: lower it, or give the namespace a retention of its own",
+    )
+    .field_path(".namespaces")
+}

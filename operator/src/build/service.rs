@@ -1,0 +1,53 @@
+//! Names in the network: one for each pod, and one for clients where a single store is all there is.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::metadata::{metadata, store_selector};
+use super::stateful_set::HTTP_PORT_NAME;
+use crate::validate::ValidatedStore;
+
+/// Name of the headless Service, which is also the last part of each pod's name in the network.
+#[must_use]
+pub fn headless_name(store: &ValidatedStore) -> String {
+    format!("{}-headless", store.name())
+}
+
+/// The Service that gives each pod a name.
+#[must_use]
+pub fn headless(store: &ValidatedStore) -> Service {
+    let spec = ServiceSpec {
+        cluster_ip: Some("None".to_owned()),
+        // A store that is not ready must be reached too: to give it its namespaces, and to see why it is not.
+        publish_not_ready_addresses: Some(true),
+        ..spec(store)
+    };
+    Service { metadata: metadata(store, headless_name(store)), spec: Some(spec), ..Service::default() }
+}
+
+/// The Service for clients. With several copies there is none: one that picks a copy would give appends to a store that
+/// must refuse them, and reads of one moment from different copies.
+#[must_use]
+pub fn client(store: &ValidatedStore) -> Option<Service> {
+    (store.copies() == 1).then(|| Service {
+        metadata: metadata(store, store.name().to_owned()),
+        spec: Some(spec(store)),
+        ..Service::default()
+    })
+}
+
+fn spec(store: &ValidatedStore) -> ServiceSpec {
+    let selector: BTreeMap<String, String> = store_selector(store);
+    ServiceSpec {
+        selector: Some(selector),
+        ports: Some(vec![ServicePort {
+            name: Some(HTTP_PORT_NAME.to_owned()),
+            port: i32::from(store.port()),
+            target_port: Some(IntOrString::String(HTTP_PORT_NAME.to_owned())),
+            ..ServicePort::default()
+        }]),
+        ..ServiceSpec::default()
+    }
+}

@@ -1,0 +1,277 @@
+//! From what a user wrote to a [`ValidatedStore`], which everything after it accepts as sound.
+//!
+//! ```text
+//! YAML ── yaml::document ──┐
+//! API object ──────────────┴─▶ schema (defaults, types, bounds, fields) ─▶ namespaces + rules ─▶ ValidatedStore
+//!                                                                          change: may it follow another one?
+//! ```
+//!
+//! Everything that is wrong is found in one pass, as far as it can be read: rules that compare fields wait until each
+//! field alone is sound. The rules are those of the definition (`crds`); one file of cases is run against both.
+
+mod finding;
+mod namespaces;
+mod quantity;
+mod schema;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use logstore_api::namespace::WhenRemoved;
+use logstore_api::{NamespaceConfig, NamespaceName};
+use logstore_crds::log_store::ADMIN_PORT;
+use logstore_crds::{LogStore, LogStoreSpec};
+use serde_json::{Map, Value};
+
+use self::finding::{Findings, shown};
+use crate::yaml;
+
+pub use self::finding::{Finding, InvalidSpec};
+pub use self::quantity::VolumeSize;
+
+/// Characters of `metadata.name`: the names of the children are made of it.
+const NAME_MAX: usize = 40;
+/// The Kubernetes namespace of an object that names none.
+const NAMESPACE_DEFAULT: &str = "default";
+/// How many generations one second of creation time leaves room for, in [`ValidatedStore::revision`].
+const GENERATIONS_PER_SECOND: u64 = 1 << 22;
+
+/// A `LogStore` that can be followed. Made only here, so whoever holds one need not check again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidatedStore {
+    metadata: Identity,
+    copies: u8,
+    size: VolumeSize,
+    port: u16,
+    defaults: NamespaceConfig,
+    namespaces: BTreeMap<NamespaceName, DeclaredNamespace>,
+}
+
+/// Which object it is.
+#[derive(Clone, Debug, PartialEq)]
+struct Identity {
+    name: String,
+    namespace: String,
+    uid: Option<String>,
+    generation: u64,
+    created_second: u64,
+}
+
+/// A namespace as the spec declares it, with what it falls back to filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredNamespace {
+    /// Its whole configuration.
+    pub config: NamespaceConfig,
+    /// What becomes of the data when the entry goes away.
+    pub when_removed: WhenRemoved,
+}
+
+impl ValidatedStore {
+    /// `metadata.name`: a DNS label of at most 40 characters.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.metadata.name
+    }
+
+    /// `metadata.namespace`.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.metadata.namespace
+    }
+
+    /// `metadata.uid`; none before an API server has stored the object.
+    #[must_use]
+    pub fn uid(&self) -> Option<&str> {
+        self.metadata.uid.as_deref()
+    }
+
+    /// A number that grows with each change of the spec, and also when the object is deleted and made again, which
+    /// starts its generation anew while the stores remember the old one. The creation time is in front for that.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        let Identity { generation, created_second, .. } = &self.metadata;
+        created_second.saturating_mul(GENERATIONS_PER_SECOND).saturating_add(*generation)
+    }
+
+    /// Stores that hold every record, 1 to 5.
+    #[must_use]
+    pub fn copies(&self) -> u8 {
+        self.copies
+    }
+
+    /// The volume of each copy.
+    #[must_use]
+    pub fn size(&self) -> &VolumeSize {
+        &self.size
+    }
+
+    /// The port of the HTTP API.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What holds for namespaces that do not say it themselves.
+    #[must_use]
+    pub fn namespace_defaults(&self) -> &NamespaceConfig {
+        &self.defaults
+    }
+
+    /// The declared namespaces.
+    #[must_use]
+    pub fn namespaces(&self) -> &BTreeMap<NamespaceName, DeclaredNamespace> {
+        &self.namespaces
+    }
+}
+
+/// A YAML text with one `LogStore`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn text(text: &str) -> Result<ValidatedStore, InvalidSpec> {
+    match yaml::document(text) {
+        Ok(value) => object(value),
+        Err(error) => Err(InvalidSpec::of_document(error.to_string())),
+    }
+}
+
+/// A `LogStore` as JSON: from a file, or from an API server.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn object(value: Value) -> Result<ValidatedStore, InvalidSpec> {
+    let mut findings = Findings::default();
+    let store = whole(value, &mut findings);
+    match store {
+        Some(store) if findings.is_empty() => Ok(store),
+        _ => Err(findings.into_invalid()),
+    }
+}
+
+/// Whether a spec may follow another one: the rules that need to see both.
+///
+/// # Errors
+/// Everything that may not change.
+pub fn change(before: &ValidatedStore, after: &ValidatedStore) -> Result<(), InvalidSpec> {
+    let mut findings = Findings::default();
+    if after.name() != before.name() {
+        let message =
+            format!("was {:?}, is {:?}; a name cannot change: put the old one back", before.name(), after.name());
+        findings.add("metadata.name", message);
+    }
+    if after.copies != before.copies {
+        let message = format!(
+            "was {}, is {}; copies cannot be changed yet once the LogStore exists: put {0} back, \
+             or make a new LogStore",
+            before.copies, after.copies
+        );
+        findings.add("spec.copies", message);
+    }
+    if after.size.is_less_than(&before.size) {
+        let message = format!(
+            "was {}, is {}; a volume cannot shrink: put {0} back, or give a larger size",
+            before.size, after.size
+        );
+        findings.add("spec.storage.size", message);
+    }
+    if findings.is_empty() { Ok(()) } else { Err(findings.into_invalid()) }
+}
+
+/// None where a finding says why.
+fn whole(value: Value, findings: &mut Findings) -> Option<ValidatedStore> {
+    let Value::Object(mut fields) = value else {
+        findings.add(
+            "",
+            format!("{} is not a LogStore; give an object with apiVersion, kind, metadata and spec", shown(&value)),
+        );
+        return None;
+    };
+    check_kind(&mut fields, findings);
+    let metadata = fields.remove("metadata").unwrap_or_default();
+    // What the operator answers; a file that came out of `kubectl get` has it.
+    fields.remove("status");
+    let mut rest = Value::Object(fields);
+    schema::check(logstore_crds::schema(), "", &mut rest, findings);
+
+    let metadata = identity(metadata, findings);
+    let spec = serde_json::from_value(rest["spec"].take()).ok();
+    // What does not decode has a finding by now: the schema is made of the same types.
+    let (metadata, spec) = (metadata?, spec?);
+    sound(metadata, &spec, findings)
+}
+
+fn check_kind(fields: &mut Map<String, Value>, findings: &mut Findings) {
+    for (field, expected) in [("apiVersion", LogStore::api_version(&())), ("kind", LogStore::kind(&()))] {
+        match fields.remove(field) {
+            Some(Value::String(given)) if given == expected => {}
+            Some(given) => findings.add(field, format!("{} is not known here; give {expected}", shown(&given))),
+            None => findings.add(field, format!("is missing; give {expected}")),
+        }
+    }
+}
+
+fn identity(metadata: Value, findings: &mut Findings) -> Option<Identity> {
+    let given = metadata.as_object().cloned().unwrap_or_default();
+    let parsed: ObjectMeta =
+        match serde_json::from_value(if metadata.is_null() { Value::Object(Map::new()) } else { metadata }) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                findings.add("metadata", format!("cannot be read: {error}"));
+                return None;
+            }
+        };
+    let known = serde_json::to_value(&parsed).unwrap_or_default();
+    for (field, _) in given.iter().filter(|(field, value)| !value.is_null() && known.get(field.as_str()).is_none()) {
+        findings.add(format!("metadata.{field}"), "there is no such field; leave it out");
+    }
+    let name = parsed.name.unwrap_or_default();
+    if !is_store_name(&name) {
+        let message = format!(
+            "{name:?} cannot be a name; give 1 to {NAME_MAX} characters a-z, 0-9 and '-', a letter first, and no '-' \
+             at the end"
+        );
+        findings.add("metadata.name", message);
+    }
+    Some(Identity {
+        name,
+        namespace: parsed.namespace.unwrap_or_else(|| NAMESPACE_DEFAULT.to_owned()),
+        uid: parsed.uid,
+        generation: parsed.generation.and_then(|generation| u64::try_from(generation).ok()).unwrap_or(0),
+        created_second: parsed.creation_timestamp.and_then(|time| u64::try_from(time.0.as_second()).ok()).unwrap_or(0),
+    })
+}
+
+/// A DNS label of RFC 1035, short enough for the names that are made of it.
+fn is_store_name(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    name.len() <= NAME_MAX
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(inner)
+        && !name.ends_with('-')
+}
+
+/// The rules that the schema alone does not know.
+fn sound(metadata: Identity, spec: &LogStoreSpec, findings: &mut Findings) -> Option<ValidatedStore> {
+    let LogStoreSpec { copies, storage, namespace_defaults, namespaces, listener } = spec;
+    if listener.port == ADMIN_PORT {
+        findings.add(
+            "spec.listener.port",
+            format!("{ADMIN_PORT} serves health checks and metrics; choose another port, for example 8000"),
+        );
+    }
+    let size = VolumeSize::parse(&storage.size);
+    if size.is_none() {
+        let message = format!(
+            "{:?} is no size; give a quantity from 1Mi to 1Ei, for example 10Gi: is the unit missing?",
+            storage.size
+        );
+        findings.add("spec.storage.size", message);
+    }
+    let defaults = namespaces::defaults(namespace_defaults, findings);
+    let namespaces = namespaces::declared(namespace_defaults, namespaces, findings);
+    Some(ValidatedStore { metadata, copies: *copies, size: size?, port: listener.port, defaults, namespaces })
+}
+
+#[cfg(test)]
+mod tests;
