@@ -1,7 +1,7 @@
 //! rochefort v1: `/append`, `/get`, `/getMulti`, byte for byte what its clients read.
 //!
 //! An address is the byte offset that the record would have in rochefort's single file: 20 bytes of header and the
-//! reserved length for each record before it. [`file`] computes that file's bytes; nothing of it is stored.
+//! reserved length for each record before it. [`mod@file`] computes that file's bytes; nothing of it is stored.
 //! Any method will do, every failure of the original's is a 500 with plain text, and reads of a namespace that does not
 //! exist find an empty one, which is not created.
 
