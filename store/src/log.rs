@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Pure: [`index`], [`producers`], [`state`], [`retention`], [`place`]. With files: [`segment`], [`cursor`], [`scan`],
-//! [`recovery`], [`writer`], [`partition`]. Threads: [`sync`].
+//! [`recovery`], [`confirmed`], [`writer`], [`partition`]. Threads: [`sync`].
 
 pub mod index;
 pub mod producers;
@@ -22,6 +22,7 @@ pub mod segment;
 pub mod recovery;
 
 pub mod acks;
+pub mod confirmed;
 pub mod partition;
 pub mod read;
 pub mod sync;

@@ -159,6 +159,21 @@ fn an_orderly_stop_is_trusted_only_where_it_fits_the_files() {
 }
 
 #[test]
+fn what_was_written_behind_an_orderly_stop_is_not_passed_over() {
+    let store = Store::new();
+    append_numbered(&store.namespace("orders"), 0..10);
+    store.engine.stop();
+    let path = store.segments()[0].clone();
+    let mut bytes = store.read_file(&path);
+    bytes.extend_from_slice(b"something that came later");
+    store.write_file(&path, &bytes);
+    let store = store.restart();
+    append_numbered(&store.namespace("orders"), 10..12);
+    assert_eq!(store.quarantine(), [b"something that came later"]);
+    assert_eq!(read_all(&store.restart().namespace("orders")), numbered(0..12));
+}
+
+#[test]
 fn segments_roll_and_reads_cross_them() {
     let store = Store::new();
     let namespace = store.configured("orders", small_segments());

@@ -8,10 +8,10 @@ use logstore_api::fence::{PartitionTail, Reign};
 use logstore_api::frame::FrameView;
 use logstore_api::namespace::{PartitionInfo, TrimAnswer};
 use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
 use super::acks::{Acks, Mark, Waiting};
+use super::confirmed::ConfirmedFile;
 use super::cursor::LogRecord;
 use super::read::{self, Ended, Flow, Range};
 use super::recovery::{self, CleanMark, Recovered, Site};
@@ -20,7 +20,6 @@ use super::scan::Found;
 use super::segment::Segment;
 use super::sync::SyncPool;
 use super::writer::{Answer, Done, Reply, Work, Writer, frozen_outcome};
-use crate::document;
 use crate::metrics::Metrics;
 use crate::space::SpaceGauge;
 
@@ -32,8 +31,6 @@ const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const TRIMMED_BYTES_MIN: u64 = 64 * 1024;
 /// Damaged ranges that are kept for the description; more are still refused on read.
 const HOLES_MAX: usize = 1024;
-/// File in the partition's directory that keeps what writers have confirmed.
-const CONFIRMED_FILE: &str = "confirmed";
 
 /// What the partition lives on.
 #[derive(Clone, Debug)]
@@ -87,13 +84,7 @@ pub struct Shared {
     trim_start: Mutex<u64>,
     holes: Mutex<Vec<(u64, u64)>>,
     published: watch::Sender<Published>,
-    saved_confirmed: Mutex<Mark>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct ConfirmedDocument {
-    frame: u64,
-    offset: u64,
+    confirmed_file: ConfirmedFile,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -115,7 +106,8 @@ impl Partition {
         metrics.quarantined_bytes.inc_by(quarantined_bytes);
         metrics.holes.inc_by(holes.len() as u64);
         let end = Mark { frame: state.tail.next_frame, offset: state.tail.next_offset };
-        let confirmed = site.ordered.then(|| read_confirmed(&site));
+        let confirmed_file = ConfirmedFile::load(Arc::clone(&site.disk), &site.dir);
+        let confirmed = site.ordered.then(|| confirmed_file.saved());
         let shared = Arc::new(Shared {
             space,
             sync_pool,
@@ -127,7 +119,7 @@ impl Partition {
             trim_start: Mutex::new(state.trim_start),
             holes: Mutex::new(holes),
             published: watch::Sender::new(Published::default()),
-            saved_confirmed: Mutex::new(confirmed.unwrap_or_default()),
+            confirmed_file,
             site,
         });
         shared.publish();
@@ -274,9 +266,7 @@ impl Partition {
         self.rotate_by_age(now);
         self.drop_segments(now);
         self.shared.seal_segments();
-        if let Err(error) = self.shared.save_confirmed() {
-            tracing::warn!(partition = %self.shared.site.label, %error, "failed to save what is confirmed; a restart may show less for a while");
-        }
+        self.shared.save_confirmed();
     }
 
     /// Syncs what was only written.
@@ -344,9 +334,7 @@ impl Partition {
     /// Ends the log in an orderly way; see [`Writer::close`].
     pub fn close(&self) -> Option<CleanMark> {
         self.stop();
-        if let Err(error) = self.shared.save_confirmed() {
-            tracing::warn!(partition = %self.shared.site.label, %error, "failed to save what is confirmed");
-        }
+        self.shared.save_confirmed();
         match self.with_writer(|writer| writer.close(&self.shared)) {
             Ok(mark) => mark,
             Err(error) => {
@@ -580,26 +568,14 @@ impl Shared {
         }
     }
 
-    fn save_confirmed(&self) -> io::Result<()> {
+    /// Keeps what is confirmed for the next start. Failing costs only that a restart shows less for a while.
+    pub(super) fn save_confirmed(&self) {
         if !self.site.ordered {
-            return Ok(());
+            return;
         }
         let confirmed = lock(&self.acks).confirmed();
-        let mut saved = lock(&self.saved_confirmed);
-        if *saved == confirmed {
-            return Ok(());
+        if let Err(error) = self.confirmed_file.save(confirmed) {
+            tracing::warn!(partition = %self.site.label, %error, "failed to save what is confirmed; a restart may show less for a while");
         }
-        let Mark { frame, offset } = confirmed;
-        let bytes = document::encode(&ConfirmedDocument { frame, offset });
-        self.site.disk.replace(&self.site.dir.join(CONFIRMED_FILE), &bytes)?;
-        *saved = confirmed;
-        Ok(())
     }
-}
-
-fn read_confirmed(site: &Site) -> Mark {
-    let document = site.disk.read(&site.dir.join(CONFIRMED_FILE), 4096).ok();
-    document
-        .and_then(|bytes| document::decode::<ConfirmedDocument>(&bytes).ok())
-        .map_or(Mark::default(), |ConfirmedDocument { frame, offset }| Mark { frame, offset })
 }

@@ -257,6 +257,10 @@ impl Writer {
             return shared.refuse(reply, problem);
         }
         shared.confirm(place.confirmed);
+        if place.frames.is_empty() {
+            // The writer says it alone because nothing follows: this is what a restart should show.
+            shared.save_confirmed();
+        }
         let mut answer = Some(Answer {
             reply,
             result: Ok(What::Placed {
