@@ -25,7 +25,9 @@ pub mod acks;
 pub mod confirmed;
 pub mod partition;
 pub mod read;
+pub mod shared;
 pub mod sync;
+pub mod work;
 pub mod writer;
 
 pub use partition::Partition;

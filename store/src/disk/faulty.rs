@@ -1,7 +1,7 @@
 //! Real files with faults that a test switches on.
 
 use std::io::{self, IoSlice};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -20,6 +20,22 @@ pub(crate) struct Faults {
     pub(crate) sync_gate: std::sync::Mutex<()>,
     /// Syncs of data that were asked for.
     pub(crate) syncs: AtomicU64,
+    /// What reached the disk, in order.
+    pub(crate) events: std::sync::Mutex<Vec<Event>>,
+}
+
+/// A call that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Write(PathBuf),
+    Sync(PathBuf),
+    Rename(PathBuf),
+}
+
+impl Faults {
+    fn note(&self, event: Event) {
+        self.events.lock().unwrap().push(event);
+    }
 }
 
 impl Default for Faults {
@@ -30,6 +46,7 @@ impl Default for Faults {
             truncate_fails: AtomicBool::new(false),
             sync_gate: std::sync::Mutex::new(()),
             syncs: AtomicU64::new(0),
+            events: std::sync::Mutex::default(),
         }
     }
 }
@@ -41,13 +58,15 @@ pub(crate) struct FaultyDisk {
 
 #[derive(Debug)]
 struct FaultyFile {
+    path: PathBuf,
     file: Arc<dyn DiskFile>,
     faults: Arc<Faults>,
 }
 
 impl Disk for FaultyDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(FaultyFile { file: RealDisk.open(path, how)?, faults: Arc::clone(&self.faults) }))
+        let (file, faults) = (RealDisk.open(path, how)?, Arc::clone(&self.faults));
+        Ok(Arc::new(FaultyFile { path: path.to_owned(), file, faults }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -59,7 +78,9 @@ impl Disk for FaultyDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
+        RealDisk.rename(from, to)?;
+        self.faults.note(Event::Rename(to.to_owned()));
+        Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -89,6 +110,7 @@ impl DiskFile for FaultyFile {
         let wanted: usize = parts.iter().map(|part| part.len()).sum();
         if wanted as u64 <= room {
             self.faults.room.fetch_sub(wanted as u64, Ordering::SeqCst);
+            self.faults.note(Event::Write(self.path.clone()));
             return self.file.write_at(parts, position);
         }
         if room == 0 {
@@ -111,7 +133,9 @@ impl DiskFile for FaultyFile {
         if self.faults.sync_fails.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
         }
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.faults.note(Event::Sync(self.path.clone()));
+        Ok(())
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {

@@ -11,7 +11,7 @@ use super::namespace::Namespace;
 use super::*;
 use crate::disk::faulty::FaultyDisk;
 use crate::log::read::{Flow, Range};
-use crate::log::writer::{Done, What, Work};
+use crate::log::work::{Done, What, Work};
 
 /// A store on real files, with faults to switch on. Stopping it is the test's matter: a drop is a crash of the process.
 struct Store {
@@ -190,6 +190,26 @@ fn segments_roll_and_reads_cross_them() {
         for from in 0..80 {
             assert_eq!(read(&namespace, from).0.first().map(|(offset, _)| *offset), Some(from));
         }
+    }
+}
+
+#[test]
+fn a_segment_is_on_the_disk_before_the_next_one_has_its_name() {
+    use crate::disk::faulty::Event;
+    let store = Store::new();
+    let namespace = store.configured("orders", small_segments());
+    for _ in 0..20 {
+        submit(&namespace, &[&[7; 9_000]], Durability::Written).blocking_recv().unwrap().unwrap();
+    }
+    let events = store.disk.faults.events.lock().unwrap().clone();
+    let segments = store.segments();
+    assert!(segments.len() > 2);
+    for pair in segments.windows(2) {
+        let named = events.iter().position(|event| *event == Event::Rename(pair[1].clone())).unwrap();
+        let (write, sync) = (Event::Write(pair[0].clone()), Event::Sync(pair[0].clone()));
+        let last = events[..named].iter().rfind(|event| [&write, &sync].contains(event));
+        assert_eq!(last, Some(&sync), "{pair:?}");
+        assert!(!events[named..].contains(&write), "nothing is written behind it");
     }
 }
 

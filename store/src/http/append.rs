@@ -19,7 +19,7 @@ use super::query::Query;
 use super::{App, InPath, blocking, body, producer};
 use crate::engine::batch::{Attributes, Batch, Ready};
 use crate::engine::namespace::Namespace;
-use crate::log::writer::{Done, What, Work};
+use crate::log::work::{Done, What, Work};
 
 /// Bodies up to this are parsed on the thread that serves the connection.
 pub const PARSE_INLINE_MAX: usize = 256 * 1024;

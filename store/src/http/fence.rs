@@ -19,7 +19,7 @@ use super::read::{beyond_end, opened};
 use super::{App, blocking, body, namespace_name};
 use crate::log::Partition;
 use crate::log::place::{self, Place};
-use crate::log::writer::{Done, What, Work};
+use crate::log::work::{Done, What, Work};
 
 const FENCE_BODY_MAX: usize = 16 * 1024;
 

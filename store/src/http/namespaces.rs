@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::answer::{Refusal, json};
 use super::query::{Query, no_such_partition};
 use super::{App, InPath, blocking, body};
-use crate::log::writer::{Done, What, Work};
+use crate::log::work::{Done, What, Work};
 
 /// A configuration is small.
 const BODY_MAX: usize = 64 * 1024;

@@ -25,8 +25,8 @@ use super::{App, InPath, blocking};
 use crate::engine::namespace::Namespace;
 use crate::log::Partition;
 use crate::log::cursor::LogRecord;
-use crate::log::partition::Published;
 use crate::log::read::{Ended, Flow, Range};
+use crate::log::shared::Published;
 
 /// What a reader asks for.
 #[derive(Clone, Copy, Debug)]

@@ -10,107 +10,17 @@ use std::sync::Arc;
 use logstore_api::frame::control::{self, Trim};
 use logstore_api::frame::{Draft, Kind, Numbers, Producer};
 use logstore_api::{Code, Durability, Problem, Timestamp};
-use tokio::sync::oneshot;
 
 use super::acks::{Mark, Waiting};
-use super::partition::Shared;
 use super::place::{self, Place};
 use super::producers::{Stored, Verdict};
 use super::recovery::CleanMark;
 use super::scan::Found;
 use super::segment::{FORMAT, Seal, Segment, SegmentHeader, entries_of};
+use super::shared::Shared;
 use super::state::{LogState, Tail};
+use super::work::{Answer, Reply, What, Work, frozen, frozen_outcome};
 use crate::disk;
-
-/// Something to do, in order.
-#[derive(Debug)]
-pub enum Work {
-    /// Append a frame of records.
-    Append {
-        /// The records.
-        draft: Draft,
-        /// Their producer, as the frame holds it.
-        producer: Option<Producer>,
-        /// The level to reach.
-        durability: Durability,
-        /// Who asked.
-        reply: Reply,
-    },
-    /// Drop records before an offset.
-    Trim {
-        /// The first record to keep.
-        before: u64,
-        /// Who asked.
-        reply: Reply,
-    },
-    /// Append frames that a writer has ordered.
-    Place {
-        /// The frames.
-        place: Place,
-        /// Who asked.
-        reply: Reply,
-    },
-}
-
-/// Where an answer goes.
-pub type Reply = oneshot::Sender<Result<Done, Box<Problem>>>;
-
-/// What was done, at the level it was asked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done {
-    /// What.
-    pub what: What,
-    /// The end that readers see.
-    pub end: u64,
-    /// Records before this offset survive a power loss.
-    pub durable_end: u64,
-}
-
-/// What was done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// Records were stored.
-    Appended {
-        /// Of the first; `None` for a duplicate whose offset is forgotten.
-        offset: Option<u64>,
-        /// Server time.
-        time: Option<Timestamp>,
-        /// They had been stored before.
-        duplicate: bool,
-    },
-    /// Records were dropped.
-    Trimmed {
-        /// The first offset that is still there.
-        start: u64,
-    },
-    /// Frames were placed.
-    Placed {
-        /// The frame number that comes next.
-        next_frame: u64,
-        /// Frames before this number are confirmed here.
-        confirmed: u64,
-    },
-}
-
-/// Who is answered, and with what.
-#[derive(Debug)]
-pub struct Answer {
-    reply: Reply,
-    result: Result<What, Box<Problem>>,
-}
-
-impl Answer {
-    /// Sends it.
-    pub fn send(self, end: u64, durable_end: u64) {
-        // One that has gone away needs no answer.
-        let _ = self.reply.send(self.result.map(|what| Done { what, end, durable_end }));
-    }
-
-    /// Sends an error in its place.
-    pub fn fail(self, problem: Problem) {
-        let _ = self.reply.send(Err(Box::new(problem)));
-    }
-}
 
 /// Frames whose checksums are kept for writers that repeat themselves.
 const RECENT_MAX: usize = 4096;
@@ -530,22 +440,4 @@ impl Writer {
             }
         }
     }
-}
-
-/// The refusal of a log that a failed write has frozen.
-#[must_use]
-pub fn frozen() -> Problem {
-    Problem::new(
-        Code::Frozen,
-        "an earlier write or sync of this log failed, so nothing is appended before a restart has verified it",
-    )
-}
-
-/// The answer to those whose frames a failed write or sync may have stored or not.
-#[must_use]
-pub fn frozen_outcome() -> Problem {
-    Problem::new(
-        Code::OutcomeUnknown,
-        "a write or sync failed while the append was in it; it may be there after a restart or not. With a producer identity it can be sent again safely",
-    )
 }

@@ -1,0 +1,346 @@
+//! What a partition's writer shares with its readers and with the threads that sync: the line of answers, the segments,
+//! and what readers see.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use logstore_api::fence::Reign;
+use logstore_api::frame::FrameView;
+use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
+use tokio::sync::watch;
+
+use super::acks::{Acks, Mark, Waiting};
+use super::confirmed::ConfirmedFile;
+use super::recovery::Site;
+use super::retention::{self, Candidate};
+use super::scan::Found;
+use super::segment::{Segment, read_seal};
+use super::state::LogState;
+use super::sync::SyncPool;
+use super::work::{Answer, Reply, frozen_outcome};
+use super::writer::Writer;
+use crate::metrics::Metrics;
+use crate::space::SpaceGauge;
+
+/// Damaged ranges that are kept for the description; more are still refused on read.
+const HOLES_MAX: usize = 1024;
+
+/// What the partition lives on.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Its files.
+    pub site: Site,
+    /// Room on the disk.
+    pub space: Arc<SpaceGauge>,
+    /// Threads for syncs.
+    pub sync_pool: Arc<SyncPool>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What readers see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// The first offset that is still there.
+    pub start: u64,
+    /// The offset that the next record gets.
+    pub end: u64,
+    /// Records before this offset survive a power loss.
+    pub durable_end: u64,
+}
+
+/// What the writer shares with readers and with the threads that sync.
+#[derive(Debug)]
+pub struct Shared {
+    pub(super) site: Site,
+    pub(super) space: Arc<SpaceGauge>,
+    sync_pool: Arc<SyncPool>,
+    metrics: Arc<Metrics>,
+    config: RwLock<NamespaceConfig>,
+    reign: Mutex<Option<Reign>>,
+    acks: Mutex<Acks<Option<Answer>>>,
+    segments: RwLock<Vec<Arc<Segment>>>,
+    trim_start: Mutex<u64>,
+    holes: Mutex<Vec<(u64, u64)>>,
+    published: watch::Sender<Published>,
+    confirmed_file: ConfirmedFile,
+}
+
+/// Takes a lock.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere must not take the log with it: what the locks guard is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// What a recovered log shares.
+    pub(super) fn new(
+        context: Context,
+        config: NamespaceConfig,
+        reign: Option<Reign>,
+        state: &LogState,
+        segments: Vec<Arc<Segment>>,
+        holes: Vec<(u64, u64)>,
+    ) -> Self {
+        let Context { site, space, sync_pool, metrics } = context;
+        let end = Mark { frame: state.tail.next_frame, offset: state.tail.next_offset };
+        let confirmed_file = ConfirmedFile::load(Arc::clone(&site.disk), &site.dir);
+        let confirmed = site.ordered.then(|| confirmed_file.saved());
+        let shared = Self {
+            site,
+            space,
+            sync_pool,
+            metrics,
+            config: RwLock::new(config),
+            reign: Mutex::new(reign),
+            acks: Mutex::new(Acks::new(end, confirmed)),
+            segments: RwLock::new(segments),
+            trim_start: Mutex::new(state.trim_start),
+            holes: Mutex::new(holes),
+            published: watch::Sender::new(Published::default()),
+            confirmed_file,
+        };
+        shared.publish();
+        shared
+    }
+
+    pub(super) fn published(&self) -> Published {
+        *self.published.borrow()
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Published> {
+        self.published.subscribe()
+    }
+
+    pub(super) fn holes(&self) -> Vec<(u64, u64)> {
+        lock(&self.holes).clone()
+    }
+
+    pub(super) fn configure(&self, config: NamespaceConfig) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    pub(super) fn set_reign(&self, reign: Reign) {
+        *lock(&self.reign) = Some(reign);
+    }
+
+    pub(super) fn confirmed(&self) -> Mark {
+        lock(&self.acks).confirmed()
+    }
+
+    pub(super) fn config(&self) -> NamespaceConfig {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn max_segment_bytes(&self) -> u64 {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).max_segment_bytes()
+    }
+
+    pub(super) fn reign(&self) -> Option<Reign> {
+        lock(&self.reign).clone()
+    }
+
+    pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn add_segment(&self, segment: Arc<Segment>) {
+        self.segments.write().unwrap_or_else(PoisonError::into_inner).push(segment);
+    }
+
+    pub(super) fn start(&self) -> u64 {
+        let first = self.segments.read().unwrap_or_else(PoisonError::into_inner).first().map(|s| s.header.base_offset);
+        first.unwrap_or(0).max(*lock(&self.trim_start))
+    }
+
+    pub(super) fn trim(&self, before: u64) {
+        *lock(&self.trim_start) = before;
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        lock(&self.acks).is_frozen()
+    }
+
+    pub(super) fn refuse(&self, reply: Reply, problem: Problem) {
+        let _ = reply.send(Err(Box::new(problem)));
+    }
+
+    pub(super) fn disk_full(&self) -> Problem {
+        self.metrics.disk_full.inc();
+        self.space.note_full();
+        Problem::new(
+            Code::DiskFull,
+            "there is no room for records; reads and trims go on. Trim or delete a namespace, shorten its retention, or grow the volume",
+        )
+    }
+
+    /// Puts written frames into the line and answers those that are done.
+    pub(super) fn line_up(&self, waiting: Vec<Waiting<Option<Answer>>>) {
+        let done = {
+            let mut acks = lock(&self.acks);
+            waiting.into_iter().for_each(|one| acks.push(one));
+            acks.settle()
+        };
+        self.answer(done);
+    }
+
+    pub(super) fn confirm(&self, frame: u64) {
+        if lock(&self.acks).confirm(frame) {
+            self.publish();
+        }
+    }
+
+    pub(super) fn synced(&self, mark: Mark) {
+        let done = {
+            let mut acks = lock(&self.acks);
+            acks.synced(mark);
+            acks.settle()
+        };
+        self.answer(done);
+    }
+
+    /// Makes what readers see true, then answers: whoever has an answer can read what it speaks of.
+    fn answer(&self, done: Vec<Waiting<Option<Answer>>>) {
+        self.metrics.frames.inc_by(done.len() as u64);
+        let Published { end, durable_end, .. } = self.publish();
+        for answer in done.into_iter().filter_map(|waiting| waiting.answer) {
+            answer.send(end, durable_end);
+        }
+    }
+
+    pub(super) fn publish(&self) -> Published {
+        let start = self.start();
+        let acks = lock(&self.acks);
+        let end = acks.end();
+        let now = Published { start: start.min(end), end, durable_end: acks.durable_end() };
+        self.published.send_if_modified(|published| {
+            let moved = *published != now;
+            *published = now;
+            moved
+        });
+        now
+    }
+
+    /// Begins a sync where somebody waits for one (or, in the background, where anything is unsynced) and none runs.
+    pub(super) fn sync_if_wanted(self: &Arc<Self>, background: bool) {
+        // The files before the active one were synced when they ended.
+        let Some(reach) = lock(&self.acks).begin_sync(background) else { return };
+        let Some(active) = self.segments().last().cloned() else { return };
+        let shared = Arc::clone(self);
+        self.sync_pool.submit(Box::new(move || shared.run_syncs(reach, active)));
+    }
+
+    fn run_syncs(self: Arc<Self>, mut reach: Mark, mut active: Arc<Segment>) {
+        loop {
+            let begun = std::time::Instant::now();
+            if let Err(error) = active.file().sync_data() {
+                return self.freeze("sync", &error);
+            }
+            self.metrics.sync_seconds.observe(begun.elapsed().as_secs_f64());
+            self.synced(reach);
+            match lock(&self.acks).begin_sync(false) {
+                Some(further) => reach = further,
+                None => return,
+            }
+            if let Some(last) = self.segments().last() {
+                active = Arc::clone(last);
+            }
+        }
+    }
+
+    /// A failed write or sync is final: what the disk holds is not known before the log was read again.
+    pub(super) fn freeze(&self, what: &str, error: &io::Error) {
+        tracing::error!(partition = %self.site.label, %error, "failed to {what}; the log takes no more appends until a restart has verified it");
+        self.metrics.frozen.inc();
+        let unknown = lock(&self.acks).freeze();
+        for answer in unknown.into_iter().filter_map(|waiting| waiting.answer) {
+            answer.fail(frozen_outcome());
+        }
+    }
+
+    pub(super) fn note_hole(&self, from: u64, until: u64) {
+        let mut holes = lock(&self.holes);
+        let known = holes.iter().any(|(known_from, known_until)| *known_from <= from && until <= *known_until);
+        if known || holes.len() == HOLES_MAX {
+            return;
+        }
+        tracing::error!(partition = %self.site.label, from, until, "damaged records; the rest is still served");
+        self.metrics.holes.inc();
+        holes.retain(|(known_from, known_until)| !(from <= *known_from && *known_until <= until));
+        holes.push((from, until));
+        holes.sort_unstable();
+    }
+
+    /// Gives ordered frames to `sink`, with their positions' segments in order, from a number on, until it says no.
+    pub(super) fn frames(&self, from: u64, mut sink: impl FnMut(&FrameView<'_>, u64) -> bool) -> io::Result<()> {
+        let segments = self.segments();
+        let first = segments.partition_point(|segment| segment.header.base_frame <= from).saturating_sub(1);
+        for segment in segments.iter().skip(first) {
+            let mut scan = segment.scan();
+            loop {
+                match scan.step()? {
+                    Found::Frame { position, frame } => {
+                        let header = frame.header();
+                        let wanted = header.kind.is_ordered() && header.numbers.number >= from;
+                        if wanted && !sink(&frame, position) {
+                            return Ok(());
+                        }
+                    }
+                    // A frame that cannot be had ends the answer: what follows is not the next one.
+                    Found::Damage { .. } | Found::Tail { .. } => return Ok(()),
+                    Found::End => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_droppable(&self, now: Timestamp) -> Vec<Arc<Segment>> {
+        let config = self.config();
+        let readable_end = lock(&self.acks).end();
+        let trim_start = *lock(&self.trim_start);
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(active) = segments.last() else { return Vec::new() };
+        let active_bytes = active.log_bytes();
+        let sealed: Vec<Candidate> = segments
+            .windows(2)
+            .map(|pair| Candidate {
+                bytes: pair[0].log_bytes(),
+                end_offset: pair[1].header.base_offset,
+                last_time: pair[0].last_time(),
+            })
+            .collect();
+        let count = retention::droppable(&sealed, active_bytes, &config.retention, trim_start, readable_end, now);
+        segments.drain(..count).collect()
+    }
+
+    /// Writes the side files of segments that have none yet.
+    pub(super) fn seal_segments(&self) {
+        let segments = self.segments();
+        for pair in segments.windows(2) {
+            let (segment, next) = (&pair[0], &pair[1]);
+            let disk = &*self.site.disk;
+            if segment.is_sealed() || read_seal(disk, segment.path()).is_some() {
+                segment.set_sealed();
+                continue;
+            }
+            match segment.seal(disk, &Writer::seal_of(segment, &next.header)) {
+                Ok(()) => segment.set_sealed(),
+                Err(error) => {
+                    tracing::warn!(path = %segment.path().display(), %error, "failed to write the side files of a segment; tried again later");
+                }
+            }
+        }
+    }
+
+    /// Keeps what is confirmed for the next start. Failing costs only that a restart shows less for a while.
+    pub(super) fn save_confirmed(&self) {
+        if !self.site.ordered {
+            return;
+        }
+        let confirmed = lock(&self.acks).confirmed();
+        if let Err(error) = self.confirmed_file.save(confirmed) {
+            tracing::warn!(partition = %self.site.label, %error, "failed to save what is confirmed; a restart may show less for a while");
+        }
+    }
+}
