@@ -70,6 +70,8 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
     fn sync_data(&self) -> io::Result<()>;
     /// Cuts or extends the file.
     fn truncate(&self, len: u64) -> io::Result<()>;
+    /// Forgets what is cached and on the disk already, so that reads come from the disk.
+    fn drop_cache(&self) -> io::Result<()>;
     /// Length in bytes.
     fn size(&self) -> io::Result<u64>;
 }

@@ -29,6 +29,7 @@ use self::namespace::Namespace;
 use self::registry::Registry;
 use self::root::{CleanMarks, Root};
 use crate::disk::Disk;
+use crate::log::place;
 use crate::log::sync::SyncPool;
 use crate::metrics::Metrics;
 use crate::space::SpaceGauge;
@@ -149,8 +150,12 @@ impl Engine {
         match self.get(name) {
             Err(_) if self.auto_creates() => {
                 let config = self.config().namespace_defaults;
-                let (_, namespace) = self.put_now(name, PutNamespace { config, internal: None }, false)?;
-                Ok(namespace)
+                match self.put_now(name, PutNamespace { config, internal: None }, true) {
+                    Ok((_, namespace)) => Ok(namespace),
+                    // Somebody was faster, perhaps with a configuration of their own.
+                    Err(problem) if problem.is(Code::NamespaceExists) => self.get(name),
+                    Err(problem) => Err(problem),
+                }
             }
             result => result,
         }
@@ -222,8 +227,12 @@ impl Engine {
         }
         let partition = namespace.partition()?;
         self.fences.raise(&name, &reign, revision)?;
-        let tail = partition.fence(reign).map_err(|error| namespace.internal("read the log", &error))?;
-        Ok(self.fence_answer(&namespace, tail))
+        let epoch = reign.epoch;
+        let tail = partition.fence(reign.clone()).map_err(|error| namespace.internal("read the log", &error))?;
+        match self.fences.reign(&name) {
+            Some(current) if current.writer != reign.writer => Err(place::fenced(&current, epoch)),
+            _ => Ok(self.fence_answer(&namespace, tail)),
+        }
     }
 
     fn fence_answer(&self, namespace: &Namespace, tail: logstore_api::fence::PartitionTail) -> FenceAnswer {

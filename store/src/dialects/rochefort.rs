@@ -63,13 +63,13 @@ impl IntoResponse for Failure {
 
 /// Appends a blob; answers with its address.
 pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
-    let _share = app.budgets.append(body::declared_len(&headers).unwrap_or(RECORD_BYTES_MAX)).await?;
+    let share = app.budgets.append(body::declared_len(&headers).unwrap_or(RECORD_BYTES_MAX)).await?;
     let data = body::read(&headers, body, RECORD_BYTES_MAX, Code::RecordTooLarge).await?;
     let name = namespace_name(uri.query())?;
     let attributes = Attributes { key: None, tags: tags(uri.query()), alloc: Some(alloc_size(uri.query())?) };
     let namespace = namespace_for_append(&app, name, &data, &attributes).await?;
     let ready = batch(&data, attributes, namespace.salt())?;
-    let (_, stored) = store(&app, Arc::clone(&namespace), ready, None).await?;
+    let (_, stored) = store(&app, Arc::clone(&namespace), ready, None, share).await?;
     let address = address_of(namespace, &stored).await?;
     let json = HeaderValue::from_static("application/json");
     Ok(([(CONTENT_TYPE, json)], format!("{{\"offset\":{address}}}")).into_response())
@@ -174,6 +174,9 @@ pub async fn get_multi(State(app): State<App>, uri: Uri, headers: HeaderMap, bod
 fn send_all(file: &File, addresses: &[u8], sender: &mpsc::Sender<Bytes>) {
     let mut chunk = BytesMut::new();
     for address in addresses.as_chunks::<8>().0 {
+        if sender.is_closed() {
+            return;
+        }
         // What cannot be read is passed over in silence, as the original does it.
         if let Ok(blob) = file.read(u64::from_le_bytes(*address)) {
             chunk.put_u32_le(u32::try_from(blob.len()).unwrap_or(u32::MAX));

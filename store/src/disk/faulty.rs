@@ -145,6 +145,10 @@ impl DiskFile for FaultyFile {
         self.file.truncate(len)
     }
 
+    fn drop_cache(&self) -> io::Result<()> {
+        self.file.drop_cache()
+    }
+
     fn size(&self) -> io::Result<u64> {
         self.file.size()
     }

@@ -121,7 +121,10 @@ pub struct Namespace {
     reign_at_start: Option<Reign>,
     clean: Option<CleanMark>,
     partition: OnceLock<Arc<Partition>>,
-    opening: Mutex<()>,
+    /// Held while the log is opened; true once the namespace is gone, whose directory may then be another's.
+    retired: Mutex<bool>,
+    /// One change of the configuration at a time.
+    configuring: Mutex<()>,
 }
 
 impl Namespace {
@@ -139,8 +142,16 @@ impl Namespace {
             reign_at_start: reign,
             clean,
             partition: OnceLock::new(),
-            opening: Mutex::new(()),
+            retired: Mutex::new(false),
+            configuring: Mutex::default(),
         }
+    }
+
+    /// The same namespace after a removal that failed; its log is opened and verified again.
+    #[must_use]
+    pub fn born_again(&self) -> Self {
+        let reign = self.partition.get().map_or_else(|| self.reign_at_start.clone(), |partition| partition.reign());
+        Self::new(self.home.clone(), self.document(), reign, None)
     }
 
     /// Its name.
@@ -228,12 +239,28 @@ impl Namespace {
         if let Some(partition) = self.partition.get() {
             return Ok(partition);
         }
-        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(partition) = self.partition.get() {
             return Ok(partition);
         }
+        if *retired {
+            let detail = format!("namespace {:?} was deleted just now", self.name.as_str());
+            return Err(Problem::new(Code::NamespaceNotFound, detail).field("namespace").got(self.name.as_str()));
+        }
         let partition = self.open_partition().map_err(|error| self.internal("open the log", &error))?;
-        Ok(self.partition.get_or_init(|| Arc::new(partition)))
+        let partition = self.partition.get_or_init(|| Arc::new(partition));
+        // It may have been configured while the log was being opened.
+        partition.configure(self.config());
+        Ok(partition)
+    }
+
+    /// Ends the namespace. When this returns nothing touches its directory any more.
+    pub fn retire(&self) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        *retired = true;
+        if let Some(partition) = self.partition.get() {
+            partition.retire();
+        }
     }
 
     fn open_partition(&self) -> io::Result<Partition> {
@@ -253,16 +280,18 @@ impl Namespace {
 
     /// Puts another configuration in force: on the disk first.
     pub fn configure(&self, config: NamespaceConfig, owner: Option<Ownership>) -> Result<(), Problem> {
-        let mut document = self.document.write().unwrap_or_else(PoisonError::into_inner);
-        let new = Document { config, owner, ..document.clone() };
-        if new == *document {
+        let _one_at_a_time = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.document();
+        let new = Document { config, owner, ..current.clone() };
+        if new == current {
             return Ok(());
         }
         new.write(&*self.home.disk, &self.dir).map_err(|error| self.internal("write the configuration", &error))?;
+        let config = new.config.clone();
+        *self.document.write().unwrap_or_else(PoisonError::into_inner) = new;
         if let Some(partition) = self.partition.get() {
-            partition.configure(new.config.clone());
+            partition.configure(config);
         }
-        *document = new;
         Ok(())
     }
 

@@ -159,7 +159,11 @@ impl Registry {
         reign: Option<Reign>,
     ) -> Result<(bool, Arc<Namespace>), Problem> {
         let (name, incarnation) = (namespace.name().clone(), namespace.incarnation());
-        if !namespace.partition()?.is_empty() {
+        let partition = namespace.partition()?;
+        // Nothing is appended between the look and the removal.
+        partition.stop();
+        if !partition.is_empty() {
+            partition.go_on();
             let detail = format!("namespace {:?} exists in incarnation {incarnation} and holds records", name.as_str());
             let problem = Problem::new(Code::NamespaceExists, detail).field("internal.incarnation");
             return Err(problem.with("incarnation", incarnation.to_string()));
@@ -225,13 +229,16 @@ impl Registry {
         }
         let dir = self.home.namespaces_dir();
         let away = dir.join(format!("{DELETED_PREFIX}{}", Uuid::new_v4()));
-        let removed = disk.rename(namespace.dir(), &away).and_then(|()| disk.sync_dir(&dir));
+        namespace.retire();
+        let removed = disk.rename(namespace.dir(), &away).and_then(|()| {
+            // A removal that a power loss could undo is none.
+            disk.sync_dir(&dir).inspect_err(|_| {
+                let _ = disk.rename(&away, namespace.dir());
+            })
+        });
         if let Err(error) = removed {
-            self.insert(Arc::clone(namespace));
+            self.insert(Arc::new(namespace.born_again()));
             return Err(self.problem("delete the namespace", name, &error));
-        }
-        if let Some(partition) = namespace.opened() {
-            partition.stop();
         }
         tracing::info!(namespace = name.as_str(), incarnation = %namespace.incarnation(), "deleted a namespace");
         if let Err(error) = disk.remove_dir_all(&away) {

@@ -623,3 +623,143 @@ fn a_root_is_ordered_for_ever_or_never() {
     let error = Engine::start(Arc::new(disk), dir.path().join("root"), ordered).unwrap_err();
     assert!(matches!(error, StartError::Ordered { found: false, wanted: true, .. }), "{error}");
 }
+
+fn name(name: &str) -> NamespaceName {
+    NamespaceName::parse(name).unwrap()
+}
+
+/// A handle of a deleted namespace once opened, and cut, the log of the next one of the same name.
+#[test]
+fn a_handle_of_a_deleted_namespace_touches_nothing_of_the_next() {
+    let store = Store::new();
+    let (unopened, opened) = (store.namespace("orders"), store.namespace("other"));
+    append_numbered(&opened, 0..3);
+    for stale in ["orders", "other"] {
+        store.engine.delete(&name(stale), None).unwrap();
+        append_numbered(&store.namespace(stale), 0..5);
+    }
+    assert_eq!(unopened.partition().unwrap_err().code, "namespace_not_found");
+    let old = opened.partition().unwrap();
+    old.tend(logstore_api::Timestamp(i64::MAX));
+    assert_eq!(append(&opened, &[b"x"]).unwrap_err().code, "draining");
+    let store = store.restart();
+    for name in ["orders", "other"] {
+        assert_eq!(read_all(&store.namespace(name)), numbered(0..5));
+    }
+}
+
+/// A new segment that began at the same frame as the damaged one took its file's name, and the file was then removed as
+/// that of the old one.
+#[test]
+fn a_damaged_segment_without_frames_is_replaced_by_the_next() {
+    let store = Store::new();
+    append_numbered(&store.namespace("orders"), 0..1);
+    let path = store.segments()[0].clone();
+    let bytes = store.read_file(&path);
+    store.write_file(&path, &bytes[..bytes.len() - 20]);
+    let Store { engine, disk, dir } = store;
+    drop(engine);
+    // No room for the torn tail in quarantine, so it stays.
+    disk.faults.room.store(20, Ordering::SeqCst);
+    let store = Store::start(disk, dir, StoreConfig::default());
+    let namespace = store.namespace("orders");
+    namespace.partition().unwrap();
+    store.disk.faults.room.store(u64::MAX, Ordering::SeqCst);
+    append_numbered(&namespace, 0..5);
+    namespace.partition().unwrap().tend(logstore_api::Timestamp::now());
+    assert_eq!(store.quarantine().len(), 1);
+    assert_eq!(read_all(&store.restart().namespace("orders")), numbered(0..5));
+}
+
+#[test]
+fn after_a_failed_sync_everybody_is_answered() {
+    use logstore_api::frame::Producer;
+    let send = |namespace: &Namespace, seq: u64| {
+        let producer = Some(Producer { id: 9, seq, epoch: 1 });
+        let mut batch = Batch::new(producer, namespace.salt(), 0);
+        batch.push(b"x", Attributes::default()).unwrap();
+        let ready = batch.finish().unwrap();
+        let work = |reply| Work::Append { draft: ready.draft, producer, durability: Durability::Synced, reply };
+        namespace.partition().unwrap().submit(work).blocking_recv().unwrap().map_err(|problem| problem.code)
+    };
+    let store = Store::new();
+    let namespace = store.namespace("orders");
+    assert!(send(&namespace, 0).is_ok());
+    store.disk.faults.sync_fails.store(true, Ordering::SeqCst);
+    assert_eq!(send(&namespace, 1), Err("outcome_unknown".to_owned()));
+    assert_eq!(send(&namespace, 1), Err("outcome_unknown".to_owned()), "a retry of what is not known");
+    assert_eq!(send(&namespace, 7), Err("outcome_unknown".to_owned()), "a refusal that rests on it");
+    assert_eq!(send(&namespace, 2), Err("frozen".to_owned()));
+}
+
+#[test]
+fn damage_before_a_checkpoint_gives_no_offset_twice() {
+    let store = Store::new();
+    append_numbered(&store.namespace("orders"), 0..5);
+    store.engine.stop();
+    // The mark is used up by this start, the checkpoint stays in the log.
+    let store = store.restart();
+    let path = store.segments()[0].clone();
+    let mut bytes = store.read_file(&path);
+    let at = bytes.windows(8).position(|window| window == b"record 4").unwrap();
+    bytes[at] ^= 1;
+    store.write_file(&path, &bytes);
+    let store = store.restart();
+    assert_eq!(append(&store.namespace("orders"), &[b"next"]), Ok(5));
+    assert_eq!(read(&store.namespace("orders"), 0), (numbered(0..4), Some((4, 5))));
+}
+
+#[test]
+fn an_append_that_finds_its_namespace_being_created_leaves_the_configuration_alone() {
+    let store = Store::new();
+    for number in 0..40 {
+        let name = name(&format!("n{number}"));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let config = NamespaceConfig { durability: Durability::Written, ..NamespaceConfig::default() };
+                store.engine.put(&name, PutNamespace { config, internal: None }, false).unwrap();
+            });
+            std::thread::sleep(std::time::Duration::from_micros(300));
+            store.engine.get_or_create(&name).unwrap();
+        });
+        assert_eq!(store.engine.get(&name).unwrap().config().durability, Durability::Written);
+    }
+}
+
+#[test]
+fn an_address_that_retention_took_is_eof() {
+    let retention = logstore_api::namespace::Retention { max_age_seconds: None, max_bytes: Some(100 * 1024) };
+    let store = Store::new();
+    let namespace = store.configured("orders", NamespaceConfig { retention, ..small_segments() });
+    (0..20).for_each(|_| {
+        append(&namespace, &[&[7; 9_000]]).unwrap();
+    });
+    let partition = namespace.partition().unwrap();
+    partition.drop_segments(logstore_api::Timestamp::now());
+    assert!(partition.describe().start > 0);
+    let file = crate::dialects::rochefort::file::File::new(name("orders"), Arc::clone(partition));
+    assert_eq!(file.read(100).unwrap_err().to_string(), "EOF");
+    assert_eq!(file.read(19 * 9_020).unwrap().len(), 9_000);
+}
+
+#[test]
+fn a_log_that_syncs_all_the_time_leaves_threads_to_the_others() {
+    let store = Store::new();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let namespace = store.namespace(&format!("hot{}", number % 4));
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    append(&namespace, &[b"x"]).unwrap();
+                }
+            });
+        }
+        // Each of these needs a thread of the pool while four logs want all of them.
+        (0..20).for_each(|number| {
+            append(&store.namespace(&format!("cold{number}")), &[b"x"]).unwrap();
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+}

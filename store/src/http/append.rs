@@ -15,6 +15,7 @@ use logstore_api::{Code, Durability, MEDIA_ENVELOPES, NamespaceName, Problem};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::answer::{Refusal, json, put_text};
+use super::budget::Share;
 use super::query::Query;
 use super::{App, InPath, blocking, body, producer};
 use crate::engine::batch::{Attributes, Batch, Ready};
@@ -60,7 +61,7 @@ pub async fn append(
         Form::Lines => (RECORD_BYTES_MAX, Code::BatchTooLarge),
         Form::Envelopes => (ENVELOPES_BYTES_MAX, Code::BatchTooLarge),
     };
-    let _share = app.budgets.append(body::declared_len(&headers).unwrap_or(max)).await?;
+    let share = app.budgets.append(body::declared_len(&headers).unwrap_or(max)).await?;
     let body = body::read(&headers, body, max, too_large).await?;
     // Only now: a sender that is still sending may not come to reading a refusal.
     let request = request?;
@@ -72,7 +73,7 @@ pub async fn append(
         let salt = namespace.salt();
         blocking(move || request.batch(&body, salt)).await?
     };
-    let (count, stored) = store(&app, namespace, ready, durability).await?;
+    let (count, stored) = store(&app, namespace, ready, durability, share).await?;
     Ok(answer(&name, count, &stored))
 }
 
@@ -120,6 +121,7 @@ pub async fn store(
     namespace: Arc<Namespace>,
     ready: Ready,
     durability: Option<Durability>,
+    share: Share,
 ) -> Result<(u32, Stored), Problem> {
     namespace.check_unordered()?;
     namespace.check_append()?;
@@ -130,7 +132,8 @@ pub async fn store(
         Some(partition) => Arc::clone(partition),
         None => blocking(move || namespace.partition().cloned()).await?,
     };
-    let answer = partition.submit(|reply| Work::Append { draft, producer, durability, reply });
+    let work = |reply| Work::Append { draft, producer, durability, reply };
+    let answer = partition.submit_with(Some(share.into_permit()), work);
     let done = answer.await.map_err(|_| outcome_unknown())?.map_err(|problem| *problem)?;
     app.engine.metrics.records.inc_by(u64::from(count));
     app.engine.metrics.payload_bytes.inc_by(payload_bytes);

@@ -25,7 +25,15 @@ pub struct Budgets {
 /// A share, given back when dropped.
 #[derive(Debug)]
 pub struct Share {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Share {
+    /// For whoever holds it on.
+    #[must_use]
+    pub fn into_permit(self) -> OwnedSemaphorePermit {
+        self.permit
+    }
 }
 
 impl Default for Budgets {
@@ -53,10 +61,10 @@ impl Budgets {
 async fn share(semaphore: &Arc<Semaphore>, bytes: usize, whole: usize) -> Result<Share, Problem> {
     let units = u32::try_from(bytes.min(whole).div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
     if let Ok(permit) = Arc::clone(semaphore).try_acquire_many_owned(units) {
-        return Ok(Share { _permit: permit });
+        return Ok(Share { permit });
     }
     match tokio::time::timeout(PATIENCE, Arc::clone(semaphore).acquire_many_owned(units)).await {
-        Ok(Ok(permit)) => Ok(Share { _permit: permit }),
+        Ok(Ok(permit)) => Ok(Share { permit }),
         _ => {
             let detail = format!("the store has {whole} bytes of such requests in flight already; try again later");
             Err(Problem::new(Code::Overloaded, detail))

@@ -49,7 +49,7 @@ pub async fn fence(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
 /// `POST /v1/place`: these frames, at exactly these numbers.
 pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let declared = body::declared_len(&headers).unwrap_or(PLACE_BYTES_MAX);
-    let _share = app.budgets.append(declared).await?;
+    let share = app.budgets.append(declared).await?;
     let body = body::read(&headers, body, PLACE_BYTES_MAX, Code::BatchTooLarge).await?;
     let PlaceQuery { namespace, partition, incarnation, epoch, writer, frame, previous, confirmed, durability } =
         query::typed(&uri)?;
@@ -75,7 +75,7 @@ pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
     let records: u64 = frames.iter().map(|frame| frame.draft.view().header().offset_count()).sum();
     let place = Place { epoch, writer, frame, previous, confirmed, durability, frames };
     let partition = opened(&namespace).await?;
-    let done = partition.submit(|reply| Work::Place { place, reply }).await;
+    let done = partition.submit_with(Some(share.into_permit()), |reply| Work::Place { place, reply }).await;
     let Done { what, .. } = done.map_err(|_| outcome_unknown())?.map_err(|problem| *problem)?;
     app.engine.metrics.records.inc_by(records);
     match what {

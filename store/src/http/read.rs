@@ -63,6 +63,9 @@ pub async fn read(
     let share =
         app.budgets.read(partition.bytes_at_most(range).unwrap_or(request.max_bytes).min(request.max_bytes)).await?;
     let (ended, body) = blocking(move || records(&namespace, &partition, range, &request)).await?;
+    if let Some(start) = ended.begins_at {
+        return Err(trimmed(range.from, Published { start, ..published }).into());
+    }
     if let Some(until) = ended.damaged_until
         && ended.next == range.from
     {

@@ -12,6 +12,7 @@ use super::query::Query;
 use super::read::{damaged, opened, text_or_base64, trimmed};
 use super::{App, InPath, OffsetInPath, blocking};
 use crate::log::read::{Ended, Flow, Range};
+use crate::log::shared::Published;
 
 /// One record's bytes, with the rest in headers.
 pub async fn record(
@@ -46,7 +47,11 @@ pub async fn record(
             });
             Flow::Stop
         });
-        let Ended { next, damaged_until } = ended.map_err(|error| namespace.internal("read the log", &error))?;
+        let Ended { next, damaged_until, begins_at } =
+            ended.map_err(|error| namespace.internal("read the log", &error))?;
+        if let Some(start) = begins_at {
+            return Err(trimmed(offset, Published { start, ..published }));
+        }
         found.ok_or_else(|| damaged(next, damaged_until.unwrap_or(offset + 1)))
     })
     .await?;

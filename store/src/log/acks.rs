@@ -120,16 +120,21 @@ impl<T> Acks<T> {
         Some(self.written)
     }
 
-    /// A sync that reached up to `mark` is done.
+    /// Everything up to `mark` is on the disk. After a failure nothing is: what a later sync says is not to be trusted.
     pub fn synced(&mut self, mark: Mark) {
+        if !self.frozen {
+            self.synced = self.synced.max(mark);
+        }
+    }
+
+    /// The sync that was begun has ended, and the next may begin.
+    pub fn end_sync(&mut self) {
         self.syncing = false;
-        self.synced = self.synced.max(mark);
     }
 
     /// A write or sync has failed for good: nothing is acknowledged any more. Those whose outcome nobody knows now.
     pub fn freeze(&mut self) -> Vec<Waiting<T>> {
         self.frozen = true;
-        self.syncing = false;
         self.waiting.drain(..).collect()
     }
 
@@ -208,6 +213,7 @@ mod tests {
         let reach = acks.begin_sync(false).unwrap();
         assert_eq!(acks.begin_sync(true), None, "one sync at a time");
         acks.synced(reach);
+        acks.end_sync();
         assert_eq!((settle(&mut acks), acks.end(), acks.durable_end()), (vec!["synced"], 20, 20));
     }
 
@@ -220,6 +226,7 @@ mod tests {
         let reach = acks.begin_sync(false).unwrap();
         push(&mut acks, 3, Synced, "third");
         acks.synced(reach);
+        acks.end_sync();
         assert_eq!((settle(&mut acks), acks.end()), (vec!["first", "second"], 20));
         assert_eq!(acks.begin_sync(false), Some(mark(3)), "what came meanwhile needs the next sync");
     }
@@ -253,7 +260,9 @@ mod tests {
         let unknown: Vec<_> = acks.freeze().into_iter().map(|waiting| waiting.answer).collect();
         assert_eq!(unknown, ["lost"]);
         assert!(acks.is_frozen());
-        assert_eq!((settle(&mut acks), acks.end()), (vec![], 0));
+        acks.synced(mark(1));
+        acks.end_sync();
+        assert_eq!((settle(&mut acks), acks.end(), acks.durable_end()), (vec![], 0, 0));
         assert_eq!(acks.begin_sync(true), None);
     }
 

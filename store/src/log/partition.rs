@@ -8,7 +8,7 @@ use logstore_api::fence::{PartitionTail, Reign};
 use logstore_api::frame::FrameView;
 use logstore_api::namespace::{PartitionInfo, TrimAnswer};
 use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::cursor::LogRecord;
 use super::read::{self, Ended, Flow, Range};
@@ -22,6 +22,8 @@ use super::writer::Writer;
 const BATCH_FRAMES_MAX: usize = 4096;
 /// Bytes that a leader takes at once, at most, unless one frame is larger.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Batches after which a leader hands over.
+const BATCHES_MAX: usize = 64;
 /// An active segment of which everything is trimmed is replaced when it is larger than this.
 const TRIMMED_BYTES_MIN: u64 = 64 * 1024;
 
@@ -31,6 +33,8 @@ pub struct Partition {
     queue: Mutex<Queue>,
     writer: Mutex<Writer>,
     shared: Arc<Shared>,
+    /// Held while files come and go outside the queue.
+    tending: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -53,17 +57,26 @@ impl Partition {
         context.metrics.holes.inc_by(holes.len() as u64);
         let shared = Arc::new(Shared::new(context, config, reign, &state, segments.clone(), holes));
         let writer = Mutex::new(Writer::new(state, segments.last().cloned(), must_roll));
-        Ok(Self { queue: Mutex::default(), writer, shared })
+        Ok(Self { queue: Mutex::default(), writer, shared, tending: Mutex::default() })
     }
 
     /// Puts work into the queue and leads, unless somebody does already. The answer comes on the channel, when it is
     /// at the level that was asked for.
-    pub fn submit(&self, work: impl FnOnce(Reply) -> Work) -> oneshot::Receiver<Result<Done, Box<Problem>>> {
-        let (reply, answer) = oneshot::channel();
+    pub fn submit(self: &Arc<Self>, work: impl FnOnce(Reply) -> Work) -> oneshot::Receiver<Result<Done, Box<Problem>>> {
+        self.submit_with(None, work)
+    }
+
+    /// The same for a request that has a share of the memory.
+    pub fn submit_with(
+        self: &Arc<Self>,
+        share: Option<OwnedSemaphorePermit>,
+        work: impl FnOnce(Reply) -> Work,
+    ) -> oneshot::Receiver<Result<Done, Box<Problem>>> {
+        let (reply, answer) = Reply::new(share);
         {
             let mut queue = lock(&self.queue);
             if queue.closed {
-                let _ = reply.send(Err(Box::new(Problem::new(Code::Draining, "the log is closed"))));
+                reply.send(Err(Box::new(Problem::new(Code::Draining, "the log is closed"))));
                 return answer;
             }
             queue.works.push_back(work(reply));
@@ -74,30 +87,29 @@ impl Partition {
 
     /// Whoever gets the writer works until the queue is empty. One that does not get it may leave: the one that has it
     /// looks at the queue again after giving it back.
-    fn lead(&self) {
-        loop {
+    ///
+    /// Nobody leads for ever: after a while a thread of the pool goes on.
+    fn lead(self: &Arc<Self>) {
+        for _ in 0..BATCHES_MAX {
             let mut writer = match self.writer.try_lock() {
                 Ok(writer) => writer,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            loop {
-                let batch = take_batch(&mut lock(&self.queue));
-                if batch.is_empty() {
-                    break;
-                }
-                writer.run(&self.shared, batch);
-                self.shared.sync_if_wanted(false);
-            }
+            let batch = take_batch(&mut lock(&self.queue));
+            writer.run(&self.shared, batch);
             drop(writer);
+            self.shared.sync_if_wanted(false);
             if lock(&self.queue).works.is_empty() {
                 return;
             }
         }
+        let next = Arc::clone(self);
+        self.shared.submit_job(Box::new(move || next.lead()));
     }
 
     /// Uses the writer outside the queue, between two batches.
-    fn with_writer<T>(&self, act: impl FnOnce(&mut Writer) -> T) -> T {
+    fn with_writer<T>(self: &Arc<Self>, act: impl FnOnce(&mut Writer) -> T) -> T {
         let result = act(&mut lock(&self.writer));
         self.lead();
         result
@@ -142,6 +154,12 @@ impl Partition {
         self.shared.holes()
     }
 
+    /// The reign in force.
+    #[must_use]
+    pub fn reign(&self) -> Option<Reign> {
+        self.shared.reign()
+    }
+
     /// Puts another configuration in force.
     pub fn configure(&self, config: NamespaceConfig) {
         self.shared.configure(config);
@@ -149,13 +167,13 @@ impl Partition {
 
     /// Puts another reign in force and says where the log ends. Nothing of an earlier reign is placed afterwards: whoever
     /// leads looks at the reign for each place, and this waits until nobody leads.
-    pub fn fence(&self, reign: Reign) -> io::Result<PartitionTail> {
+    pub fn fence(self: &Arc<Self>, reign: Reign) -> io::Result<PartitionTail> {
         self.shared.set_reign(reign);
         self.tail()
     }
 
     /// Where the log ends.
-    pub fn tail(&self) -> io::Result<PartitionTail> {
+    pub fn tail(self: &Arc<Self>) -> io::Result<PartitionTail> {
         self.with_writer(|writer| {
             let tail = writer.state().tail;
             Ok(PartitionTail {
@@ -173,7 +191,7 @@ impl Partition {
 
     /// Whether nothing was ever appended.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub fn is_empty(self: &Arc<Self>) -> bool {
         self.with_writer(|writer| writer.state().tail.next_frame == 0)
     }
 
@@ -195,9 +213,13 @@ impl Partition {
     }
 
     /// Everything that is due: a sync of what was only written, a new segment by age, old segments away, side files.
-    pub fn tend(&self, now: Timestamp) {
+    pub fn tend(self: &Arc<Self>, now: Timestamp) {
         self.rotate_by_age(now);
         self.drop_segments(now);
+        let _one_at_a_time = lock(&self.tending);
+        if self.shared.is_retired() {
+            return;
+        }
         self.shared.seal_segments();
         self.shared.save_confirmed();
     }
@@ -207,7 +229,7 @@ impl Partition {
         self.shared.sync_if_wanted(true);
     }
 
-    fn rotate_by_age(&self, now: Timestamp) {
+    fn rotate_by_age(self: &Arc<Self>, now: Timestamp) {
         let config = self.shared.config();
         let due = |writer: &Writer| {
             writer.active_with_frames().is_some_and(|active| {
@@ -216,14 +238,18 @@ impl Partition {
             })
         };
         self.with_writer(|writer| {
-            if due(writer) && !self.shared.is_frozen() && writer.roll(&self.shared).is_ok() {
+            if due(writer) && !self.shared.is_frozen() && !self.shared.is_retired() && writer.roll(&self.shared).is_ok() {
                 tracing::debug!(partition = %self.shared.site.label, "began a new segment because of the age of the last");
             }
         });
     }
 
     /// Removes segments that retention or a trim lets go, the active one too where all of it is trimmed.
-    pub fn drop_segments(&self, now: Timestamp) {
+    pub fn drop_segments(self: &Arc<Self>, now: Timestamp) {
+        let _one_at_a_time = lock(&self.tending);
+        if self.shared.is_retired() {
+            return;
+        }
         self.roll_trimmed();
         let dropped = self.shared.take_droppable(now);
         if dropped.is_empty() {
@@ -241,7 +267,7 @@ impl Partition {
         }
     }
 
-    fn roll_trimmed(&self) {
+    fn roll_trimmed(self: &Arc<Self>) {
         self.with_writer(|writer| {
             let all_trimmed = writer.state().trim_start == writer.state().tail.next_offset;
             let large = writer.active_with_frames().is_some_and(|active| active.log_bytes() > TRIMMED_BYTES_MIN);
@@ -259,13 +285,25 @@ impl Partition {
     }
 
     /// Takes no more work.
-    pub fn stop(&self) {
+    pub fn stop(self: &Arc<Self>) {
         lock(&self.queue).closed = true;
         self.lead();
     }
 
+    /// Takes work again after [`Partition::stop`].
+    pub fn go_on(&self) {
+        lock(&self.queue).closed = false;
+    }
+
+    /// Ends the log because its namespace goes. When this returns nothing touches its directory any more.
+    pub fn retire(self: &Arc<Self>) {
+        self.stop();
+        let _nobody_tends = lock(&self.tending);
+        self.with_writer(|_| self.shared.retire());
+    }
+
     /// Ends the log in an orderly way; see [`Writer::close`].
-    pub fn close(&self) -> Option<CleanMark> {
+    pub fn close(self: &Arc<Self>) -> Option<CleanMark> {
         self.stop();
         self.shared.save_confirmed();
         match self.with_writer(|writer| writer.close(&self.shared)) {

@@ -33,6 +33,18 @@ pub struct Ended {
     pub next: u64,
     /// Damage stands there: from `next` up to this offset.
     pub damaged_until: Option<u64>,
+    /// The log begins behind `next` by now: retention was faster than the read.
+    pub begins_at: Option<u64>,
+}
+
+impl Ended {
+    fn at(next: u64) -> Self {
+        Self { next, damaged_until: None, begins_at: None }
+    }
+
+    fn damaged(next: u64, until: u64) -> Self {
+        Self { next, damaged_until: Some(until), begins_at: None }
+    }
 }
 
 /// Gives records to `sink`, in order, until the range ends, it has had enough, or damage stands in the way.
@@ -43,6 +55,9 @@ pub fn read(
 ) -> io::Result<Ended> {
     let Range { from, until } = range;
     let mut next = from;
+    if let Some(first) = segments.first().filter(|first| first.header.base_offset > from && from < until) {
+        return Ok(Ended { begins_at: Some(first.header.base_offset), ..Ended::at(from) });
+    }
     let first = segments.partition_point(|segment| segment.header.base_offset <= from).saturating_sub(1);
     for (number, segment) in segments.iter().enumerate().skip(first) {
         let segment_end = segments.get(number + 1).map_or(u64::MAX, |after| after.header.base_offset);
@@ -54,17 +69,17 @@ pub fn read(
             match cursor.step()? {
                 Step::Record(record) if record.offset < next => {}
                 Step::Record(record) if record.offset >= until => {
-                    return Ok(Ended { next: until, damaged_until: None });
+                    return Ok(Ended::at(until));
                 }
                 Step::Record(record) => match sink(&record) {
                     Flow::Continue => next = record.offset + 1,
-                    Flow::Stop => return Ok(Ended { next: record.offset + 1, damaged_until: None }),
-                    Flow::StopBefore => return Ok(Ended { next: record.offset, damaged_until: None }),
+                    Flow::Stop => return Ok(Ended::at(record.offset + 1)),
+                    Flow::StopBefore => return Ok(Ended::at(record.offset)),
                 },
                 Step::Hole { from: _, until: hole_end } => {
                     let hole_end = hole_end.unwrap_or(segment_end).min(segment_end).min(until);
                     if hole_end > next {
-                        return Ok(Ended { next, damaged_until: Some(hole_end) });
+                        return Ok(Ended::damaged(next, hole_end));
                     }
                 }
                 Step::End => break,
@@ -72,14 +87,14 @@ pub fn read(
         }
         if next < segment_end.min(until) && segment_end != u64::MAX {
             // The next segment begins later than this one ends: what stood between cannot be found.
-            return Ok(Ended { next, damaged_until: Some(segment_end.min(until)) });
+            return Ok(Ended::damaged(next, segment_end.min(until)));
         }
     }
     if next < until {
         // Behind the last sound frame, but below the end that was acknowledged.
-        return Ok(Ended { next, damaged_until: Some(until) });
+        return Ok(Ended::damaged(next, until));
     }
-    Ok(Ended { next, damaged_until: None })
+    Ok(Ended::at(next))
 }
 
 /// Gives records to `sink` from one that begins at or before an address of rochefort's file, until it has had enough;

@@ -9,6 +9,7 @@ use logstore_api::Timestamp;
 use logstore_api::frame::{FrameView, Kind, Salt, control};
 use serde::{Deserialize, Serialize};
 
+use super::confirmed::ConfirmedFile;
 use super::cursor::{FRAMES_AT, Window};
 use super::index::SparseIndex;
 use super::scan::{Found, Scan};
@@ -130,6 +131,10 @@ impl Files<'_> {
         let file = self.site.disk.open(&path, Open::Write)?;
         let len = file.size()?;
         let header = segment::read_header(&*file)?.filter(|header| header.base_frame == base_frame);
+        if header.is_some_and(|header| header.salt != self.site.salt) {
+            let what = format!("{} is of another incarnation of the namespace", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         let sound = header.is_some();
         let header = match header {
             Some(header) => header,
@@ -166,12 +171,14 @@ impl Files<'_> {
     /// What is known where the segment with this number begins: its snapshot, or all of the one before.
     fn state_before(&self, number: usize) -> io::Result<LogState> {
         match number.checked_sub(1).map(|before| &self.opened[before]) {
-            Some(before) => Ok(self.replay(before, number - 1)?.state),
+            Some(before) => Ok(self.replay(before, number - 1, None)?.state),
             None => Ok(LogState::default()),
         }
     }
 
-    fn replay(&self, opened: &OpenedFile, number: usize) -> io::Result<Replay> {
+    /// Walks over a segment. `cut_from`: damage at or behind this frame number ends the log, because a writer brings what
+    /// follows again; a copy must not count as holding what it cannot read.
+    fn replay(&self, opened: &OpenedFile, number: usize, cut_from: Option<u64>) -> io::Result<Replay> {
         let window = Window::new(Arc::clone(&opened.file), opened.len);
         let mut scan = Scan::new(window, self.site.salt, FRAMES_AT, opened.len);
         let mut replay = Replay {
@@ -202,11 +209,19 @@ impl Files<'_> {
                         replay.state = self.state_without_snapshot(opened, number)?;
                     }
                     replay.damaged = true;
+                    if cut_from.is_some_and(|frame| replay.state.tail.next_frame >= frame) {
+                        replay.end = from;
+                        return Ok(replay);
+                    }
                     replay.end = until;
                 }
                 Found::Tail { from, whole: Some(header) } => {
                     if !begun {
                         replay.state = self.state_without_snapshot(opened, number)?;
+                    }
+                    if cut_from.is_some_and(|frame| replay.state.tail.next_frame >= frame) {
+                        replay.end = from;
+                        return Ok(replay);
                     }
                     let hole_from = replay.state.tail.next_offset;
                     replay.state.tail = replay.state.tail.after(&header, (0, 0), 0);
@@ -269,7 +284,12 @@ impl Files<'_> {
         self.open(base_frame)?;
         let number = self.opened.len() - 1;
         let active = &self.opened[number];
-        let Replay { state, index, holes, damaged, end } = self.replay(active, number)?;
+        // What only the page cache holds may be what a failed sync has left there: it has to come from the disk.
+        active.file.sync_data()?;
+        active.file.drop_cache()?;
+        let confirmed = ConfirmedFile::load(Arc::clone(&self.site.disk), &self.site.dir).saved().frame;
+        let cut_from = self.site.ordered.then_some(confirmed);
+        let Replay { state, index, holes, damaged, end } = self.replay(active, number, cut_from)?;
         let (mut must_roll, mut quarantined_bytes) = (damaged, 0);
         if end < active.len {
             match quarantine(self.site, active, end) {
@@ -301,8 +321,9 @@ impl Files<'_> {
             } else {
                 // A sealed segment ends before the next begins.
                 let seal = segment::read_seal(&*self.site.disk, &path);
-                let last_time = seal.map_or(begins[number + 1], |seal| seal.last_time);
-                (last_time, segment::read_index(&*self.site.disk, &path))
+                let last_time = seal.as_ref().map_or(begins[number + 1], |seal| seal.last_time);
+                // An index without a seal may be of an orderly stop in the middle of the segment.
+                (last_time, seal.and_then(|_| segment::read_index(&*self.site.disk, &path)))
             };
             Arc::new(Segment::open(header, path, file, len, last_time, index))
         };
@@ -314,7 +335,7 @@ impl Replay {
     fn take(&mut self, frame: &FrameView<'_>, position: u64, ordered: bool) {
         let header = frame.header();
         if !header.kind.is_ordered() {
-            return;
+            return self.take_checkpoint(frame);
         }
         let Tail { next_frame, next_offset, payload_sum, address_sum, .. } = self.state.tail;
         if header.numbers.number != next_frame || header.numbers.base_offset != next_offset {
@@ -328,6 +349,17 @@ impl Replay {
         }
         let wire_checksum = if ordered { frame.wire_checksum() } else { 0 };
         self.state.apply(frame, frame.sums(), wire_checksum);
+    }
+
+    /// A checkpoint knows of frames that damage before it has hidden.
+    fn take_checkpoint(&mut self, frame: &FrameView<'_>) {
+        if let Some(state) = decode_snapshot(frame)
+            && state.tail.next_frame > self.state.tail.next_frame
+        {
+            self.damaged = true;
+            self.note_hole(self.state.tail.next_offset, state.tail.next_offset);
+            self.state = state;
+        }
     }
 
     fn note_hole(&mut self, from: u64, until: u64) {
@@ -355,21 +387,35 @@ fn trusted_state(active: &OpenedFile, mark: &CleanMark, salt: Salt) -> Option<Lo
 
 /// Copies what stands behind the last sound frame into quarantine, then cuts it off.
 fn quarantine(site: &Site, active: &OpenedFile, end: u64) -> io::Result<()> {
+    let kept = keep(site, &*active.file, active.header.base_frame, end, active.len)?;
+    active.file.truncate(end)?;
+    tracing::warn!(path = %active.path.display(), end, bytes = active.len - end, kept = %kept.display(), "a torn tail was cut off and kept");
+    Ok(())
+}
+
+/// Copies a whole segment, which is about to be replaced, into quarantine.
+pub fn keep_copy(site: &Site, segment: &Segment) -> io::Result<()> {
+    let len = segment.file().size()?;
+    let kept = keep(site, &**segment.file(), segment.header.base_frame, 0, len)?;
+    tracing::warn!(path = %segment.path().display(), kept = %kept.display(), "a damaged segment without frames is replaced; it was kept");
+    Ok(())
+}
+
+/// Copies a range of a log file into quarantine; where to.
+fn keep(site: &Site, file: &dyn DiskFile, base_frame: u64, from: u64, until: u64) -> io::Result<PathBuf> {
     const CHUNK: usize = 1024 * 1024;
     site.disk.create_dir(&site.quarantine)?;
-    let name = format!("{}-{:020}-{end}-{}.tail", site.label, active.header.base_frame, Timestamp::now().0);
+    let name = format!("{}-{base_frame:020}-{from}-{}.tail", site.label, Timestamp::now().0);
     let kept = site.quarantine.join(&name);
     let copy = site.disk.open(&kept, Open::Create)?;
-    let result = copy_range(&*active.file, &*copy, end, active.len, CHUNK);
+    let result = copy_range(file, &*copy, from, until, CHUNK);
     if let Err(error) = result.and_then(|()| copy.sync_data()) {
         // Half a copy is no copy; the original is still whole.
         let _ = site.disk.remove_file(&kept);
         return Err(error);
     }
     sync_parents(&*site.disk, &site.quarantine)?;
-    active.file.truncate(end)?;
-    tracing::warn!(path = %active.path.display(), end, bytes = active.len - end, kept = %kept.display(), "a torn tail was cut off and kept");
-    Ok(())
+    Ok(kept)
 }
 
 fn copy_range(from: &dyn DiskFile, to: &dyn DiskFile, start: u64, end: u64, chunk: usize) -> io::Result<()> {

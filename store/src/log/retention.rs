@@ -3,11 +3,15 @@
 use logstore_api::Timestamp;
 use logstore_api::namespace::{Retention, Rotation};
 
+use super::acks::Mark;
+
 /// A segment, as retention sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
     /// On disk.
     pub bytes: u64,
+    /// The frame number after its last frame.
+    pub end_frame: u64,
     /// The offset after its last record.
     pub end_offset: u64,
     /// Server time of its last record.
@@ -15,14 +19,14 @@ pub struct Candidate {
 }
 
 /// How many of the oldest segments may go. `sealed` is without the active one, oldest first; `active_bytes` is its size.
-/// Nothing at or above `readable_end` goes: what readers have not been able to see yet stays.
+/// Nothing at or above `readable` goes: what readers have not been able to see, or a copy may still need, stays.
 #[must_use]
 pub fn droppable(
     sealed: &[Candidate],
     active_bytes: u64,
     retention: &Retention,
     trim_start: u64,
-    readable_end: u64,
+    readable: Mark,
     now: Timestamp,
 ) -> usize {
     let mut bytes: u64 = active_bytes + sealed.iter().map(|segment| segment.bytes).sum::<u64>();
@@ -30,7 +34,8 @@ pub fn droppable(
         let trimmed = segment.end_offset <= trim_start;
         let old = retention.max_age_seconds.is_some_and(|max| now.seconds_since(segment.last_time) > max);
         let over = retention.max_bytes.is_some_and(|max| bytes > max);
-        segment.end_offset <= readable_end && (trimmed || old || over)
+        let readable = segment.end_offset <= readable.offset && segment.end_frame <= readable.frame;
+        readable && (trimmed || old || over)
     };
     let mut count = 0;
     for segment in sealed {
@@ -65,13 +70,15 @@ mod tests {
     fn segments() -> [Candidate; 3] {
         [1, 2, 3].map(|number| Candidate {
             bytes: 100,
+            end_frame: number * 20,
             end_offset: number * 10,
             last_time: Timestamp(NOW.0 - (4 - number as i64) * 10_000_000),
         })
     }
 
     fn count(retention: Retention, trim_start: u64, readable_end: u64) -> usize {
-        droppable(&segments(), 50, &retention, trim_start, readable_end, NOW)
+        let readable = Mark { frame: u64::MAX, offset: readable_end };
+        droppable(&segments(), 50, &retention, trim_start, readable, NOW)
     }
 
     #[test]
@@ -106,6 +113,12 @@ mod tests {
     #[test]
     fn what_readers_cannot_see_yet_stays() {
         assert_eq!(count(Retention { max_bytes: Some(0), ..Retention::default() }, 0, 19), 1);
+    }
+
+    #[test]
+    fn frames_that_are_not_confirmed_stay_even_where_they_count_no_offset() {
+        let readable = Mark { frame: 39, offset: 99 };
+        assert_eq!(droppable(&segments(), 50, &Retention::default(), 99, readable, NOW), 1);
     }
 
     #[test]

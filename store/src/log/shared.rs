@@ -2,6 +2,7 @@
 //! and what readers see.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use logstore_api::fence::Reign;
@@ -16,7 +17,7 @@ use super::retention::{self, Candidate};
 use super::scan::Found;
 use super::segment::{Segment, read_seal};
 use super::state::LogState;
-use super::sync::SyncPool;
+use super::sync::{Job, SyncPool};
 use super::work::{Answer, Reply, frozen_outcome};
 use super::writer::Writer;
 use crate::metrics::Metrics;
@@ -64,6 +65,10 @@ pub struct Shared {
     holes: Mutex<Vec<(u64, u64)>>,
     published: watch::Sender<Published>,
     confirmed_file: ConfirmedFile,
+    /// Held over each sync and what follows from it: Linux tells of a failed write once, to the first who asks.
+    one_sync: Mutex<()>,
+    /// The namespace is gone: nothing below its directory is touched any more.
+    retired: AtomicBool,
 }
 
 /// Takes a lock.
@@ -99,6 +104,8 @@ impl Shared {
             holes: Mutex::new(holes),
             published: watch::Sender::new(Published::default()),
             confirmed_file,
+            one_sync: Mutex::default(),
+            retired: AtomicBool::new(false),
         };
         shared.publish();
         shared
@@ -120,8 +127,12 @@ impl Shared {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
+    /// Puts a reign in force, unless a higher one is: two fences may come here in another order than they were kept.
     pub(super) fn set_reign(&self, reign: Reign) {
-        *lock(&self.reign) = Some(reign);
+        let mut current = lock(&self.reign);
+        if current.as_ref().is_none_or(|current| current.epoch <= reign.epoch) {
+            *current = Some(reign);
+        }
     }
 
     pub(super) fn confirmed(&self) -> Mark {
@@ -144,8 +155,27 @@ impl Shared {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Puts a new segment behind the others; one that begins at the same frame as the last, which then holds none, takes
+    /// its place and its file.
     pub(super) fn add_segment(&self, segment: Arc<Segment>) {
-        self.segments.write().unwrap_or_else(PoisonError::into_inner).push(segment);
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        if segments.last().is_some_and(|last| last.header.base_frame == segment.header.base_frame) {
+            segments.pop();
+        }
+        segments.push(segment);
+    }
+
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Work for the threads of the sync pool.
+    pub(super) fn submit_job(&self, job: Job) {
+        self.sync_pool.submit(job);
     }
 
     pub(super) fn start(&self) -> u64 {
@@ -162,7 +192,7 @@ impl Shared {
     }
 
     pub(super) fn refuse(&self, reply: Reply, problem: Problem) {
-        let _ = reply.send(Err(Box::new(problem)));
+        reply.send(Err(Box::new(problem)));
     }
 
     pub(super) fn disk_full(&self) -> Problem {
@@ -179,7 +209,15 @@ impl Shared {
         let done = {
             let mut acks = lock(&self.acks);
             waiting.into_iter().for_each(|one| acks.push(one));
-            acks.settle()
+            let done = acks.settle();
+            if acks.is_frozen() {
+                // Nothing will ever settle them.
+                acks.freeze()
+                    .into_iter()
+                    .filter_map(|waiting| waiting.answer)
+                    .for_each(|answer| answer.fail(frozen_outcome()));
+            }
+            done
         };
         self.answer(done);
     }
@@ -190,13 +228,26 @@ impl Shared {
         }
     }
 
-    pub(super) fn synced(&self, mark: Mark) {
+    /// Syncs a segment, which makes everything up to `mark` durable, and answers those who waited for it. A failure is
+    /// final, and only the first of two syncs is told of it: so they come one after the other, and none after a failure.
+    pub(super) fn sync(&self, segment: &Segment, mark: Mark) -> io::Result<()> {
+        let _one_at_a_time = lock(&self.one_sync);
+        if self.is_frozen() {
+            return Err(io::Error::other("an earlier write or sync has failed"));
+        }
+        let begun = std::time::Instant::now();
+        if let Err(error) = segment.file().sync_data() {
+            self.freeze("sync", &error);
+            return Err(error);
+        }
+        self.metrics.sync_seconds.observe(begun.elapsed().as_secs_f64());
         let done = {
             let mut acks = lock(&self.acks);
             acks.synced(mark);
             acks.settle()
         };
         self.answer(done);
+        Ok(())
     }
 
     /// Makes what readers see true, then answers: whoever has an answer can read what it speaks of.
@@ -209,8 +260,8 @@ impl Shared {
     }
 
     pub(super) fn publish(&self) -> Published {
-        let start = self.start();
         let acks = lock(&self.acks);
+        let start = self.start();
         let end = acks.end();
         let now = Published { start: start.min(end), end, durable_end: acks.durable_end() };
         self.published.send_if_modified(|published| {
@@ -227,25 +278,15 @@ impl Shared {
         let Some(reach) = lock(&self.acks).begin_sync(background) else { return };
         let Some(active) = self.segments().last().cloned() else { return };
         let shared = Arc::clone(self);
-        self.sync_pool.submit(Box::new(move || shared.run_syncs(reach, active)));
+        self.sync_pool.submit(Box::new(move || shared.run_sync(reach, &active)));
     }
 
-    fn run_syncs(self: Arc<Self>, mut reach: Mark, mut active: Arc<Segment>) {
-        loop {
-            let begun = std::time::Instant::now();
-            if let Err(error) = active.file().sync_data() {
-                return self.freeze("sync", &error);
-            }
-            self.metrics.sync_seconds.observe(begun.elapsed().as_secs_f64());
-            self.synced(reach);
-            match lock(&self.acks).begin_sync(false) {
-                Some(further) => reach = further,
-                None => return,
-            }
-            if let Some(last) = self.segments().last() {
-                active = Arc::clone(last);
-            }
-        }
+    /// One sync, then the next job of the pool: a log that is busy takes no thread for itself.
+    fn run_sync(self: Arc<Self>, reach: Mark, active: &Segment) {
+        // A failure has frozen the log and told everybody.
+        let _ = self.sync(active, reach);
+        lock(&self.acks).end_sync();
+        self.sync_if_wanted(false);
     }
 
     /// A failed write or sync is final: what the disk holds is not known before the log was read again.
@@ -297,7 +338,11 @@ impl Shared {
 
     pub(super) fn take_droppable(&self, now: Timestamp) -> Vec<Arc<Segment>> {
         let config = self.config();
-        let readable_end = lock(&self.acks).end();
+        let readable = {
+            let acks = lock(&self.acks);
+            let frame = if self.site.ordered { acks.confirmed().frame } else { u64::MAX };
+            Mark { frame, offset: acks.end() }
+        };
         let trim_start = *lock(&self.trim_start);
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         let Some(active) = segments.last() else { return Vec::new() };
@@ -306,11 +351,12 @@ impl Shared {
             .windows(2)
             .map(|pair| Candidate {
                 bytes: pair[0].log_bytes(),
+                end_frame: pair[1].header.base_frame,
                 end_offset: pair[1].header.base_offset,
                 last_time: pair[0].last_time(),
             })
             .collect();
-        let count = retention::droppable(&sealed, active_bytes, &config.retention, trim_start, readable_end, now);
+        let count = retention::droppable(&sealed, active_bytes, &config.retention, trim_start, readable, now);
         segments.drain(..count).collect()
     }
 
@@ -335,7 +381,7 @@ impl Shared {
 
     /// Keeps what is confirmed for the next start. Failing costs only that a restart shows less for a while.
     pub(super) fn save_confirmed(&self) {
-        if !self.site.ordered {
+        if !self.site.ordered || self.is_retired() {
             return;
         }
         let confirmed = lock(&self.acks).confirmed();

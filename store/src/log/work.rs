@@ -2,7 +2,7 @@
 
 use logstore_api::frame::{Draft, Producer};
 use logstore_api::{Code, Durability, Problem, Timestamp};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::place::Place;
 
@@ -36,8 +36,27 @@ pub enum Work {
     },
 }
 
-/// Where an answer goes.
-pub type Reply = oneshot::Sender<Result<Done, Box<Problem>>>;
+/// Where an answer goes. It holds the request's share of the memory until then, whether or not somebody still waits.
+#[derive(Debug)]
+pub struct Reply {
+    sender: oneshot::Sender<Result<Done, Box<Problem>>>,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+impl Reply {
+    /// A reply, and where it arrives.
+    #[must_use]
+    pub fn new(share: Option<OwnedSemaphorePermit>) -> (Self, oneshot::Receiver<Result<Done, Box<Problem>>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self { sender, _share: share }, receiver)
+    }
+
+    /// Sends it.
+    pub fn send(self, result: Result<Done, Box<Problem>>) {
+        // One that has gone away needs no answer.
+        let _ = self.sender.send(result);
+    }
+}
 
 /// What was done, at the level it was asked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,13 +105,12 @@ pub struct Answer {
 impl Answer {
     /// Sends it.
     pub fn send(self, end: u64, durable_end: u64) {
-        // One that has gone away needs no answer.
-        let _ = self.reply.send(self.result.map(|what| Done { what, end, durable_end }));
+        self.reply.send(self.result.map(|what| Done { what, end, durable_end }));
     }
 
     /// Sends an error in its place.
     pub fn fail(self, problem: Problem) {
-        let _ = self.reply.send(Err(Box::new(problem)));
+        self.reply.send(Err(Box::new(problem)));
     }
 }
 

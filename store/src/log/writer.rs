@@ -14,7 +14,7 @@ use logstore_api::{Code, Durability, Problem, Timestamp};
 use super::acks::{Mark, Waiting};
 use super::place::{self, Place};
 use super::producers::{Stored, Verdict};
-use super::recovery::CleanMark;
+use super::recovery::{self, CleanMark};
 use super::scan::Found;
 use super::segment::{FORMAT, Seal, Segment, SegmentHeader, entries_of};
 use super::shared::Shared;
@@ -199,10 +199,14 @@ impl Writer {
         }
         let mut checksum = None;
         shared.frames(number, |frame, _| {
-            checksum = Some(frame.wire_checksum());
+            checksum = Some(frame.wire_checksum()).filter(|_| frame.header().numbers.number == number);
             false
         })?;
-        Ok(checksum)
+        let first = shared.segments().first().map_or(0, |segment| segment.header.base_frame);
+        match checksum {
+            None if number >= first => Err(io::Error::new(io::ErrorKind::InvalidData, "the frame is damaged here")),
+            checksum => Ok(checksum),
+        }
     }
 
     fn next_numbers(&self, now: Timestamp) -> Numbers {
@@ -317,6 +321,9 @@ impl Writer {
         if shared.is_frozen() {
             return Err(frozen());
         }
+        if shared.is_retired() {
+            return Err(Problem::new(Code::NamespaceNotFound, "the namespace was deleted just now"));
+        }
         if refuse_when_full && shared.space.is_full() {
             return Err(shared.disk_full());
         }
@@ -338,26 +345,26 @@ impl Writer {
         if shared.is_frozen() {
             return Err(frozen());
         }
-        let result = self.sync_active(shared).and_then(|()| self.begin_segment(shared));
-        result.map_err(|error| {
+        self.sync_active(shared).map_err(|_| frozen())?;
+        // The last segment is whole and synced, so a failure here costs nothing but this attempt.
+        self.must_roll = true;
+        self.begin_segment(shared).map_err(|error| {
             if disk::is_full(&error) {
                 return shared.disk_full();
             }
-            shared.freeze("begin a segment", &error);
-            frozen()
+            tracing::error!(partition = %shared.site.label, %error, "failed to begin a segment");
+            Problem::new(
+                Code::Overloaded,
+                "a new segment could not be begun; try again later, the store's log says why",
+            )
         })
     }
 
     /// What is in the active segment is on the disk before anything is in the next: a power loss cannot leave a gap.
     fn sync_active(&self, shared: &Shared) -> io::Result<()> {
         let Some(active) = &self.active else { return Ok(()) };
-        if let Err(error) = active.file().sync_data() {
-            shared.freeze("sync", &error);
-            return Err(error);
-        }
         let Tail { next_frame, next_offset, .. } = self.state.tail;
-        shared.synced(Mark { frame: next_frame, offset: next_offset });
-        Ok(())
+        shared.sync(active, Mark { frame: next_frame, offset: next_offset })
     }
 
     fn begin_segment(&mut self, shared: &Shared) -> io::Result<()> {
@@ -373,6 +380,10 @@ impl Writer {
         let numbers = Numbers { number: next_frame, base_offset: next_offset, time_us: last_time.0, epoch: 0 };
         let mut snapshot = control::draft(Kind::Snapshot, &self.state.encode(), shared.site.salt);
         snapshot.seal(numbers, shared.site.salt, super::cursor::FRAMES_AT);
+        if let Some(active) = self.active.as_ref().filter(|active| active.header.base_frame == next_frame) {
+            // It holds no frame, but damage: the new one takes its name.
+            recovery::keep_copy(&shared.site, active)?;
+        }
         let segment = Segment::create(&*shared.site.disk, &shared.site.dir, header, snapshot.bytes())?;
         let segment = Arc::new(segment);
         self.active = Some(Arc::clone(&segment));
@@ -407,7 +418,7 @@ impl Writer {
     pub fn close(&mut self, shared: &Shared) -> io::Result<Option<CleanMark>> {
         self.flush(shared);
         let Some(active) = self.active.clone() else { return Ok(None) };
-        if shared.is_frozen() || self.must_roll {
+        if shared.is_frozen() || shared.is_retired() || self.must_roll {
             return Ok(None);
         }
         let Tail { next_frame, next_offset, last_time, .. } = self.state.tail;

@@ -100,6 +100,11 @@ impl Look {
             self.found = Some(Err(Unreadable::Eof));
             return Flow::Stop;
         }
+        if record.address > self.address + self.header.len() as u64 {
+            // What stood there is gone.
+            self.found = Some(Err(Unreadable::Eof));
+            return Flow::Stop;
+        }
         if record.address == self.address {
             self.found = Some(Ok(Bytes::copy_from_slice(record.record.data())));
             return Flow::Stop;
