@@ -94,6 +94,7 @@ impl Engine {
         };
         let registry = Registry::load(home, &clean, &fences).map_err(root::RootError::Namespaces)?;
         metrics.namespaces.set(i64::try_from(registry.count()).unwrap_or(i64::MAX));
+        metrics.disk_free.set(space.space().free);
         let node = root.node.id;
         Ok(Arc::new(Self { node, metrics, space, config: RwLock::new(config), registry, fences, root }))
     }
@@ -133,6 +134,9 @@ impl Engine {
     /// A namespace that exists. Touches no disk.
     pub fn get(&self, name: &NamespaceName) -> Result<Arc<Namespace>, Problem> {
         self.registry.get(name).ok_or_else(|| {
+            if self.registry.is_broken(name) {
+                return damaged_configuration(name);
+            }
             let detail = format!("there is no namespace {:?}; create it with PUT /v1/namespaces/NAME", name.as_str());
             Problem::new(Code::NamespaceNotFound, detail).field("namespace").got(name.as_str())
         })
@@ -184,6 +188,9 @@ impl Engine {
             let detail = format!("{invalid}; nothing was changed");
             Problem::new(Code::InvalidArgument, detail).field(invalid.field).expected(invalid.expected).got(invalid.got)
         })?;
+        if self.registry.is_broken(name) {
+            return Err(damaged_configuration(name));
+        }
         let reign = self.fences.reign(name);
         let outcome = self.registry.put(name, put, only_create, reign);
         self.metrics.namespaces.set(i64::try_from(self.registry.count()).unwrap_or(i64::MAX));
@@ -266,6 +273,14 @@ impl Engine {
             tracing::warn!(%error, "failed to write the mark of an orderly stop; the next start verifies the logs");
         }
     }
+}
+
+fn damaged_configuration(name: &NamespaceName) -> Problem {
+    let detail = format!(
+        "the configuration of namespace {:?} is damaged on disk; its records are untouched. The store's log names the file: restore it from a backup and restart",
+        name.as_str()
+    );
+    Problem::new(Code::Damaged, detail).field("namespace").got(name.as_str())
 }
 
 fn declared_elsewhere(name: &NamespaceName) -> Problem {

@@ -100,9 +100,14 @@ impl<S: Send + Sync> FromRequestParts<S> for OffsetInPath {
 }
 
 async fn path_parameter<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<String, Refusal> {
+    let field = if name == "ns" { "namespace" } else { name };
+    if !query::is_well_escaped(parts.uri.path()) {
+        let detail = "the path holds a % that begins no escape; write %25 for a percent sign";
+        return Err(Problem::new(Code::InvalidArgument, detail).field(field).got(parts.uri.path()).into());
+    }
     let parameters = RawPathParams::from_request_parts(parts, state).await.map_err(|rejection| {
         let detail = format!("the path cannot be decoded: {}", rejection.body_text());
-        Problem::new(Code::InvalidArgument, detail).field(name)
+        Problem::new(Code::InvalidArgument, detail).field(field)
     })?;
     let found = parameters.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
     found.ok_or_else(|| Problem::new(Code::NoSuchPath, format!("the path has no {name}")).into())

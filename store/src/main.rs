@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 /// An append-only log per namespace, over HTTP
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(name = "logstore", version, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use logstore_api::config::StoreConfig;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -19,6 +19,8 @@ use crate::http::{App, routes};
 
 /// How often the configuration file is looked at.
 const CONFIG_EVERY: Duration = Duration::from_secs(1);
+/// Connections that wait to be accepted; the kernel's own limit may be lower.
+const BACKLOG: u32 = 4096;
 /// A configuration is small.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -48,7 +50,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     tracing::info!(config = %serde_json::to_string(&store_config)?, root = %root.display(), "starting");
     raise_open_files_limit();
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("failed to listen on {listen}"))?;
+    let listener = bind(listen).with_context(|| format!("failed to listen on {listen}"))?;
     let engine = tokio::task::spawn_blocking(move || Engine::start(Arc::new(RealDisk), root, store_config)).await??;
     housekeeping::start(&engine).context("failed to start a thread")?;
     let (drain, draining) = watch::channel(false);
@@ -70,6 +72,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || engine.stop()).await?;
     tracing::info!("stopped; everything is on the disk");
     Ok(())
+}
+
+/// Listens with room for many who come at the same time.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restarted store takes its port again at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// One line on standard output for whoever started us: with port 0 nobody else knows where we listen.

@@ -63,7 +63,8 @@ fn lists_are_in_byte_order_and_in_pages() {
 fn names_that_tools_mangle_are_refused_and_nothing_lands_outside_the_root() {
     let store = Store::new();
     let long = "n".repeat(250);
-    for name in ["%2e%2e", ".%2e", "a%2F..%2Fb", "%2E", "..%2F..%2Fescape", "a%00b", "%0a", "%ff", long.as_str()] {
+    for name in ["%zz", "%2e%2e", ".%2e", "a%2F..%2Fb", "%2E", "..%2F..%2Fescape", "a%00b", "%0a", "%ff", long.as_str()]
+    {
         for (method, path) in [
             ("PUT", format!("/v1/namespaces/{name}")),
             ("GET", format!("/v1/namespaces/{name}")),
@@ -73,14 +74,16 @@ fn names_that_tools_mangle_are_refused_and_nothing_lands_outside_the_root() {
             assert_eq!(answer.problem(), (400, "invalid_argument".into()), "{method} {path}");
         }
         let rochefort = store.post(&format!("/append?namespace={name}"), b"x");
-        assert_eq!(rochefort.status, 400, "{name}: {rochefort:?}");
+        // A pair that cannot be decoded is left out, as Go does it.
+        let expected = if name == "%zz" { 200 } else { 400 };
+        assert_eq!(rochefort.status, expected, "{name}: {rochefort:?}");
     }
     for name in ["a%2Fb", "..a", "%20", "%22", "con", "%F0%9F%98%80", &"n".repeat(249), &"%2F".repeat(249)] {
         assert_eq!(store.post(&format!("/v1/namespaces/{name}/records"), b"x").status, 200, "{name}");
     }
     let beside = store.root.parent().unwrap().read_dir().unwrap().count();
     assert_eq!(beside, 1, "only the root");
-    assert_eq!(store.get("/v1/namespaces").json()["namespaces"].as_array().unwrap().len(), 8);
+    assert_eq!(store.get("/v1/namespaces").json()["namespaces"].as_array().unwrap().len(), 9);
 }
 
 #[test]
@@ -88,7 +91,10 @@ fn bad_configurations_name_the_field_and_change_nothing() {
     let store = Store::new();
     for (config, field) in [
         (json!({"partitions": 2}), "partitions"),
-        (json!({"retention": {"max_age": 5}}), "max_age"),
+        (json!({"retention": {"max_age": 5}}), "retention.max_age"),
+        (json!({"retention": {"max_bytes": -1}}), "retention.max_bytes"),
+        (json!({"durability": "safe"}), "durability"),
+        (json!({"retentoin": {"max_bytes": 1}}), "retentoin"),
         (json!({"indices": ["price"]}), "indices"),
         (json!({"quota": {}}), "quota"),
         (json!({"rotation": {"max_segment_bytes": 10}}), "rotation.max_segment_bytes"),

@@ -186,3 +186,47 @@ fn the_admin_port_tells_life_readiness_and_counts() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_head_that_cannot_be_parsed_is_answered() {
+    let store = Store::new();
+    let many: String = (0..150).map(|number| format!("X-{number}: 1\r\n")).collect();
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000));
+    for (head, status) in [
+        (format!("GET / HTTP/1.1\r\n{many}\r\n"), 431),
+        ("GET /a b HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("nonsense\r\n\r\n".to_owned(), 400),
+        (long, 414),
+    ] {
+        let mut connection = Connection::open(store.address);
+        connection.write(head.as_bytes()).unwrap();
+        assert_eq!(connection.answer().unwrap().status, status, "{}", &head[..20.min(head.len())]);
+    }
+}
+
+#[test]
+fn who_has_said_all_and_closed_that_side_gets_the_answer() {
+    let store = Store::new();
+    for number in 0..20 {
+        let mut connection = Connection::open(store.address);
+        connection
+            .write(format!("POST {RECORDS} HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nab").as_bytes())
+            .unwrap();
+        connection.shut_down();
+        assert_eq!(connection.answer().unwrap().json()["offset"], number);
+    }
+}
+
+#[test]
+fn while_a_store_drains_new_connections_are_refused() {
+    let mut store = Store::new();
+    store.append(b"one");
+    let mut slow = Connection::open(store.address);
+    slow.write(format!("POST {RECORDS} HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n").as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    store.signal("-TERM");
+    eventually("the refusal", || std::net::TcpStream::connect(store.address).is_err());
+    slow.write(b"under way").unwrap();
+    assert_eq!(slow.answer().unwrap().json()["offset"], 1, "what is under way is finished");
+    assert!(store.wait().success());
+}

@@ -2,6 +2,8 @@
 
 use percent_encoding::percent_decode;
 
+use crate::http::query::is_well_escaped;
+
 /// The first value of a query parameter, as Go's `net/url` reads it: pairs that cannot be decoded are left out.
 #[must_use]
 pub fn first_value(query: Option<&str>, name: &str) -> Vec<u8> {
@@ -17,13 +19,7 @@ pub fn first_value(query: Option<&str>, name: &str) -> Vec<u8> {
 }
 
 fn unescape(text: &str) -> Option<Vec<u8>> {
-    let bytes = text.as_bytes();
-    let sound = bytes
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'%')
-        .all(|(at, _)| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
-    sound.then(|| percent_decode(text.replace('+', " ").as_bytes()).collect())
+    is_well_escaped(text).then(|| percent_decode(text.replace('+', " ").as_bytes()).collect())
 }
 
 /// `strconv.ParseUint(text, 10, 64)`, with the text of its error.

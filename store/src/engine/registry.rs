@@ -1,8 +1,9 @@
 //! Names and the namespaces behind them: creating, configuring, listing, removing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Bound;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use logstore_api::fence::Reign;
@@ -24,6 +25,8 @@ const DELETED_PREFIX: &str = ".deleted-";
 pub struct Registry {
     home: Home,
     namespaces: RwLock<BTreeMap<NamespaceName, Arc<Namespace>>>,
+    /// Directories whose configuration cannot be read: their names are taken.
+    broken: BTreeSet<PathBuf>,
     /// One creation, configuration or removal at a time.
     changing: Mutex<()>,
 }
@@ -33,7 +36,7 @@ impl Registry {
     /// the others from being served.
     pub fn load(home: Home, clean: &CleanMarks, fences: &Fences) -> io::Result<Self> {
         let dir = home.namespaces_dir();
-        let mut namespaces = BTreeMap::new();
+        let (mut namespaces, mut broken) = (BTreeMap::new(), BTreeSet::new());
         for entry in home.disk.list(&dir)? {
             let path = dir.join(&entry);
             if entry.starts_with(NEW_PREFIX) || entry.starts_with(DELETED_PREFIX) {
@@ -52,10 +55,11 @@ impl Registry {
                 }
                 Err(error) => {
                     tracing::error!(dir = %path.display(), %error, "the configuration of a namespace cannot be read; the namespace is not served");
+                    broken.insert(path);
                 }
             }
         }
-        Ok(Self { home, namespaces: RwLock::new(namespaces), changing: Mutex::new(()) })
+        Ok(Self { home, namespaces: RwLock::new(namespaces), broken, changing: Mutex::new(()) })
     }
 
     fn map(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<NamespaceName, Arc<Namespace>>> {
@@ -77,6 +81,12 @@ impl Registry {
     #[must_use]
     pub fn get(&self, name: &NamespaceName) -> Option<Arc<Namespace>> {
         self.map().get(name).cloned()
+    }
+
+    /// Whether a namespace of this name is there whose configuration cannot be read.
+    #[must_use]
+    pub fn is_broken(&self, name: &NamespaceName) -> bool {
+        !self.broken.is_empty() && self.broken.contains(&self.home.dir(name))
     }
 
     /// All of them, in byte order.

@@ -53,7 +53,7 @@ pub struct Node {
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
     /// It cannot be made or written.
-    #[error("failed to use {path} as the root: {source}; give a directory that this user may write")]
+    #[error("failed to use {path} as the root; give a directory that this user may write")]
     Unusable {
         /// The root.
         path: String,

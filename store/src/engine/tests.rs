@@ -154,8 +154,12 @@ fn an_orderly_stop_is_trusted_only_where_it_fits_the_files() {
     let bytes = store.read_file(&path);
     store.write_file(&path, &bytes[..bytes.len() - 200]);
     let store = store.restart();
-    let left = read_all(&store.namespace("orders"));
-    assert!(left.len() < 10 && left == numbered(0..left.len() as u64), "{left:?}");
+    let namespace = store.namespace("orders");
+    let (left, hole) = read(&namespace, 0);
+    let count = left.len() as u64;
+    assert!(count < 10 && left == numbered(0..count), "{left:?}");
+    assert_eq!(hole, Some((count, 10)), "the mark has told that they were there");
+    assert_eq!(append(&namespace, &[b"next"]), Ok(10));
 }
 
 #[test]
@@ -641,7 +645,7 @@ fn a_handle_of_a_deleted_namespace_touches_nothing_of_the_next() {
     assert_eq!(unopened.partition().unwrap_err().code, "namespace_not_found");
     let old = opened.partition().unwrap();
     old.tend(logstore_api::Timestamp(i64::MAX));
-    assert_eq!(append(&opened, &[b"x"]).unwrap_err().code, "draining");
+    assert_eq!(append(&opened, &[b"x"]).unwrap_err().code, "namespace_not_found");
     let store = store.restart();
     for name in ["orders", "other"] {
         assert_eq!(read_all(&store.namespace(name)), numbered(0..5));
@@ -762,4 +766,44 @@ fn a_log_that_syncs_all_the_time_leaves_threads_to_the_others() {
         });
         stop.store(true, Ordering::Relaxed);
     });
+}
+
+/// A last segment without a single frame once made the log begin at 0 again.
+#[test]
+fn a_last_segment_that_lost_all_its_frames_gives_no_offset_of_the_segments_before() {
+    let store = Store::new();
+    let namespace = store.configured("orders", small_segments());
+    (0..20).for_each(|_| {
+        append(&namespace, &[&[7; 9_000]]).unwrap();
+    });
+    let last = store.segments().last().unwrap().clone();
+    let whole = store.read_file(&last);
+    for left in [0, 10, 63, 64] {
+        store.write_file(&last, &whole[..left]);
+        let again = Store::start(store.disk.clone(), copy_of(&store), StoreConfig::default());
+        let namespace = again.namespace("orders");
+        let end = namespace.partition().unwrap().describe().end;
+        assert!(end > 10 && read_all(&namespace).len() as u64 == end, "{left} bytes left: {end}");
+        assert_eq!(append(&namespace, &[b"next"]), Ok(end), "{left} bytes left");
+        let again = again.restart();
+        assert_eq!(read_all(&again.namespace("orders")).last().unwrap(), &(end, b"next".to_vec()));
+    }
+}
+
+#[test]
+fn what_an_orderly_stop_has_told_and_is_gone_is_a_hole() {
+    let store = Store::new();
+    let namespace = store.configured("orders", small_segments());
+    (0..20).for_each(|_| {
+        append(&namespace, &[&[7; 9_000]]).unwrap();
+    });
+    store.engine.stop();
+    let last = store.segments().last().unwrap().clone();
+    (&store.disk as &dyn Disk).remove_file(&last).unwrap();
+    let store = store.restart();
+    let namespace = store.namespace("orders");
+    assert_eq!(append(&namespace, &[b"next"]), Ok(20), "no offset is given again");
+    let (before, hole) = read(&namespace, 0);
+    assert_eq!(hole, Some((before.len() as u64, 20)));
+    assert_eq!(read(&namespace, 20).0.len(), 1);
 }

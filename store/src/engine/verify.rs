@@ -161,7 +161,12 @@ impl Look<'_> {
         }
         self.side_files();
         let mut next = header.map(|header| (header.base_frame, header.base_offset)).or(before);
+        let frames = self.findings.frames;
         self.frames(&file, len, &mut next)?;
+        if self.findings.frames == frames {
+            // Each segment begins with a snapshot at least.
+            self.fault(0, Severity::Damage, "the segment holds no sound frame");
+        }
         Ok(next)
     }
 

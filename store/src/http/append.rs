@@ -247,6 +247,9 @@ fn envelope(line: &[u8]) -> Result<(Vec<u8>, Attributes), Problem> {
     let malformed = |error: &dyn std::fmt::Display| {
         Problem::new(Code::MalformedBody, format!("the envelope is not understood: {error}; nothing was stored"))
     };
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err(malformed(&"it is no JSON object"));
+    }
     let mut envelope: AppendEnvelope = serde_json::from_slice(line).map_err(|error| malformed(&error))?;
     let payload = envelope.take_payload().map_err(|error| malformed(&error))?;
     let AppendEnvelope { data: _, data_b64: _, key, tags, indices, alloc } = envelope;

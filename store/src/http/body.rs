@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use logstore_api::{Code, Problem};
 
@@ -38,7 +38,10 @@ pub async fn read(headers: &HeaderMap, body: Body, max: usize, too_large: Code) 
 
 async fn read_all(headers: &HeaderMap, mut body: Body, max: usize, too_large: Code) -> Result<Bytes, Problem> {
     if let Some(len) = declared_len(headers).filter(|len| *len > max) {
-        discard(body).await;
+        // One that waits to be told to go on has sent nothing yet.
+        if !headers.contains_key(EXPECT) {
+            discard(body).await;
+        }
         return Err(over(too_large, max, Some(len)));
     }
     let mut first = Bytes::new();

@@ -30,7 +30,6 @@ pub struct Share {
 
 impl Share {
     /// For whoever holds it on.
-    #[must_use]
     pub fn into_permit(self) -> OwnedSemaphorePermit {
         self.permit
     }

@@ -9,10 +9,11 @@ use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, StatusCode, Uri};
 use logstore_api::limits::LIST_MAX;
 use logstore_api::namespace::{PutNamespace, TrimRequest};
-use logstore_api::{Code, Problem, Timestamp};
+use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::answer::{Refusal, json};
+use super::answer::{self, Refusal};
 use super::query::{Query, no_such_partition};
 use super::{App, InPath, blocking, body};
 use crate::log::work::{Done, What, Work};
@@ -28,7 +29,7 @@ pub async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal>
     let limit = query.number("limit", LIST_MAX as u64)?.unwrap_or(LIST_DEFAULT);
     let limit = usize::try_from(limit).unwrap_or(LIST_MAX).max(1);
     let list = app.engine.list(query.one("prefix")?.unwrap_or_default(), query.one("after")?, limit);
-    Ok(json(StatusCode::OK, &list))
+    Ok(answer::json(StatusCode::OK, &list))
 }
 
 /// `GET /v1/namespaces/{ns}`.
@@ -36,7 +37,7 @@ pub async fn describe(State(app): State<App>, InPath(name): InPath, uri: Uri) ->
     Query::parse(uri.query(), &[])?;
     let namespace = app.engine.get(&name)?;
     let info = blocking(move || namespace.describe()).await?;
-    Ok(json(StatusCode::OK, &info))
+    Ok(answer::json(StatusCode::OK, &info))
 }
 
 /// `PUT /v1/namespaces/{ns}`.
@@ -62,27 +63,47 @@ pub async fn put(
         }
     };
     let body = body::read(&headers, body, BODY_MAX, Code::BatchTooLarge).await?;
-    let put = PutNamespace::parse(&body, &app.engine.config().namespace_defaults).map_err(|error| malformed(&error))?;
+    let put = PutNamespace::parse(&body, &app.engine.config().namespace_defaults)
+        .map_err(|error| malformed(&body, &error))?;
     let (created, info) = blocking(move || {
         let (created, namespace) = app.engine.put(&name, put, only_create)?;
         Ok((created, namespace.describe()?))
     })
     .await?;
-    Ok(json(if created { StatusCode::CREATED } else { StatusCode::OK }, &info))
+    Ok(answer::json(if created { StatusCode::CREATED } else { StatusCode::OK }, &info))
 }
 
-fn malformed(error: &serde_json::Error) -> Problem {
-    let text = error.to_string();
-    let detail = format!("the configuration is not understood: {text}; nothing was changed");
-    if error.is_syntax() || error.is_eof() {
-        return Problem::new(Code::MalformedBody, detail).with("line", error.line());
+fn malformed(body: &[u8], error: &serde_json::Error) -> Problem {
+    let detail = format!("the configuration is not understood: {error}; nothing was changed");
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(given)) => {
+            let problem = Problem::new(Code::InvalidArgument, detail);
+            match field_at_fault(&given) {
+                Some((field, got)) => problem.field(field).got(got),
+                None => problem,
+            }
+        }
+        Ok(got) => Problem::new(Code::InvalidArgument, detail).expected("an object").got(got),
+        Err(error) => Problem::new(Code::MalformedBody, detail).with("line", error.line()),
     }
-    let problem = Problem::new(Code::InvalidArgument, detail);
-    // serde names the field between backticks.
-    match text.split('`').nth(1) {
-        Some(field) => problem.field(field),
-        None => problem,
+}
+
+/// The first field that cannot be had, by itself, with its value.
+fn field_at_fault(given: &Map<String, Value>) -> Option<(String, Value)> {
+    let fails = |config: Value| serde_json::from_value::<NamespaceConfig>(config).is_err();
+    for (name, value) in given.iter().filter(|(name, _)| *name != "internal") {
+        if !fails(json!({ name: value })) {
+            continue;
+        }
+        let inner =
+            value.as_object().into_iter().flatten().find(|(inner, value)| fails(json!({ name: { *inner: value } })));
+        return Some(match inner {
+            // An unknown group fails whatever is in it, and is at fault itself.
+            Some((inner, value)) if !fails(json!({ name: {} })) => (format!("{name}.{inner}"), value.clone()),
+            _ => (name.clone(), value.clone()),
+        });
     }
+    None
 }
 
 /// `DELETE /v1/namespaces/{ns}`; `incarnation=` deletes only that life of the name.
@@ -134,5 +155,5 @@ pub async fn trim(
         Ok(partition.trim_answer(start))
     })
     .await?;
-    Ok(json(StatusCode::OK, &answer))
+    Ok(answer::json(StatusCode::OK, &answer))
 }

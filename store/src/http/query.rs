@@ -95,7 +95,19 @@ pub fn no_such_partition(partition: u64) -> Problem {
     Problem::new(Code::PartitionNotFound, detail).field("partition").expected(0).got(partition)
 }
 
+/// Whether each `%` begins an escape.
+#[must_use]
+pub fn is_well_escaped(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let escape = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(at, _)| escape(at))
+}
+
 fn decode(text: &str) -> Result<String, Problem> {
+    if !is_well_escaped(text) {
+        let detail = format!("the query holds {text:?}, in which a % begins no escape; write %25 for a percent sign");
+        return Err(Problem::new(Code::InvalidArgument, detail).got(text));
+    }
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8().map(std::borrow::Cow::into_owned);
     decoded.map_err(|_| Problem::new(Code::InvalidArgument, format!("the query holds {text:?}, which is not UTF-8")))

@@ -1,5 +1,7 @@
-//! Connections: our own accept loop, so that pipelined answers leave together, connections are bounded, and a stop
-//! lets what is under way finish.
+//! Connections: our own accept loop, so that they are bounded and a stop lets what is under way finish.
+//!
+//! hyper's `pipeline_flush` is off: with it, the answer to a head that cannot be parsed never leaves. Half-closed
+//! connections get their answers, because many simple clients close their side when they have said all.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -35,6 +37,12 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    answering: Answering,
+}
+
+/// What answers requests.
+#[derive(Debug)]
+struct Answering {
     routes: Router,
     node: HeaderValue,
     metrics: Arc<Metrics>,
@@ -46,18 +54,19 @@ impl Server {
     #[must_use]
     pub fn new(listener: TcpListener, routes: Router, node: uuid::Uuid, metrics: Arc<Metrics>) -> Self {
         let node = HeaderValue::from_str(&node.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Self { listener, routes, node, metrics, requests: AtomicU64::new(0) }
+        Self { listener, answering: Answering { routes, node, metrics, requests: AtomicU64::new(0) } }
     }
 
     /// Serves until `draining` becomes true, then until requests under way are answered, within bounds.
     pub async fn run(self, draining: watch::Receiver<bool>) {
-        let server = Arc::new(self);
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let Self { listener, answering } = self;
+        let (server, max) = (Arc::new(answering), connections_max());
+        let connections = Arc::new(Semaphore::new(max));
         let mut stop = draining.clone();
         loop {
             let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
             let accepted = tokio::select! {
-                accepted = server.listener.accept() => accepted,
+                accepted = listener.accept() => accepted,
                 () = drain_begun(&mut stop) => break,
             };
             match accepted {
@@ -77,17 +86,21 @@ impl Server {
                 }
             }
         }
-        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        // Who comes now is refused at once and finds another store, or this one when it is back.
+        drop(listener);
+        let all = u32::try_from(max).unwrap_or(u32::MAX);
         if tokio::time::timeout(DRAIN_TIME_MAX, connections.acquire_many(all)).await.is_err() {
             tracing::warn!(after = ?DRAIN_TIME_MAX, "requests are still under way; stopping without them");
         }
     }
+}
 
+impl Answering {
     async fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, mut draining: watch::Receiver<bool>) {
         let _ = stream.set_nodelay(true);
         let service = service_fn(|request| self.answer(request));
         let connection = http1::Builder::new()
-            .pipeline_flush(true)
+            .half_close(true)
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME_MAX)
             .serve_connection(TokioIo::new(stream), service);
@@ -121,6 +134,12 @@ impl Server {
 /// Waits until the store stops; one whose end cannot be told any more stops too.
 pub async fn drain_begun(draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
+}
+
+/// As many as the limit of open files allows beside the logs' own.
+fn connections_max() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 2).unwrap_or(usize::MAX).min(CONNECTIONS_MAX)
 }
 
 /// What a request is counted as: a closed list, whatever paths there are.

@@ -40,7 +40,23 @@ pub struct Partition {
 #[derive(Debug, Default)]
 struct Queue {
     works: VecDeque<Work>,
-    closed: bool,
+    closed: Option<Closed>,
+}
+
+/// Why a log takes no more work.
+#[derive(Clone, Copy, Debug)]
+enum Closed {
+    Stopping,
+    Deleted,
+}
+
+impl Closed {
+    fn problem(self) -> Problem {
+        match self {
+            Self::Stopping => Problem::new(Code::Draining, "the store is stopping; try again when it is back"),
+            Self::Deleted => Problem::new(Code::NamespaceNotFound, "the namespace was deleted just now"),
+        }
+    }
 }
 
 impl Partition {
@@ -75,8 +91,8 @@ impl Partition {
         let (reply, answer) = Reply::new(share);
         {
             let mut queue = lock(&self.queue);
-            if queue.closed {
-                reply.send(Err(Box::new(Problem::new(Code::Draining, "the log is closed"))));
+            if let Some(closed) = queue.closed {
+                reply.send(Err(Box::new(closed.problem())));
                 return answer;
             }
             queue.works.push_back(work(reply));
@@ -265,6 +281,7 @@ impl Partition {
         if let Err(error) = self.shared.site.disk.sync_dir(&self.shared.site.dir) {
             tracing::warn!(dir = %self.shared.site.dir.display(), %error, "failed to sync a directory after removing segments");
         }
+        self.shared.space.look();
     }
 
     fn roll_trimmed(self: &Arc<Self>) {
@@ -286,18 +303,22 @@ impl Partition {
 
     /// Takes no more work.
     pub fn stop(self: &Arc<Self>) {
-        lock(&self.queue).closed = true;
+        self.take_no_more(Closed::Stopping);
+    }
+
+    fn take_no_more(self: &Arc<Self>, why: Closed) {
+        lock(&self.queue).closed = Some(why);
         self.lead();
     }
 
     /// Takes work again after [`Partition::stop`].
     pub fn go_on(&self) {
-        lock(&self.queue).closed = false;
+        lock(&self.queue).closed = None;
     }
 
     /// Ends the log because its namespace goes. When this returns nothing touches its directory any more.
     pub fn retire(self: &Arc<Self>) {
-        self.stop();
+        self.take_no_more(Closed::Deleted);
         let _nobody_tends = lock(&self.tending);
         self.with_writer(|_| self.shared.retire());
     }

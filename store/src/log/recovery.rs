@@ -45,6 +45,10 @@ pub struct CleanMark {
     pub checkpoint: u64,
     /// That frame's checksum.
     pub checksum: u32,
+    /// The frame number that comes next.
+    pub next_frame: u64,
+    /// The offset that comes next.
+    pub next_offset: u64,
 }
 
 /// An open log.
@@ -84,7 +88,30 @@ pub fn recover(site: &Site, clean: Option<&CleanMark>) -> io::Result<Recovered> 
     if let Some(recovered) = clean.map(|mark| files.trust(*last, mark)).transpose()?.flatten() {
         return Ok(recovered);
     }
-    files.recover_active(*last)
+    let mut recovered = files.recover_active(*last)?;
+    if let Some(mark) = clean
+        && !site.ordered
+    {
+        recovered.miss(site, mark);
+    }
+    Ok(recovered)
+}
+
+impl Recovered {
+    /// What an orderly stop has told and is there no more becomes a hole: its offsets are not given again. (A copy gets
+    /// it from the others instead.)
+    fn miss(&mut self, site: &Site, mark: &CleanMark) {
+        let Tail { next_frame, next_offset, .. } = self.state.tail;
+        if next_frame >= mark.next_frame {
+            return;
+        }
+        tracing::error!(partition = %site.label, next_offset, was = mark.next_offset, "records that were there at the last stop are gone; their offsets are not given again");
+        if next_offset < mark.next_offset {
+            self.holes.push((next_offset, mark.next_offset));
+        }
+        self.state.tail = Tail { next_frame: mark.next_frame, next_offset: mark.next_offset, ..self.state.tail };
+        self.must_roll = true;
+    }
 }
 
 fn list_segments(site: &Site) -> io::Result<Vec<u64>> {
@@ -237,7 +264,14 @@ impl Files<'_> {
                     replay.end = from;
                     return Ok(replay);
                 }
-                Found::End => return Ok(replay),
+                Found::End => {
+                    if !begun {
+                        // Not even the snapshot is left.
+                        replay.state = self.state_without_snapshot(opened, number)?;
+                        replay.damaged = true;
+                    }
+                    return Ok(replay);
+                }
             }
             begun = true;
         }

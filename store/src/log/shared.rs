@@ -200,7 +200,7 @@ impl Shared {
         self.space.note_full();
         Problem::new(
             Code::DiskFull,
-            "there is no room for records; reads and trims go on. Trim or delete a namespace, shorten its retention, or grow the volume",
+            "there is no room for records (16 to 256 MiB of the disk are left for everything else); reads and trims go on. Trim or delete a namespace, shorten its retention, or grow the volume",
         )
     }
 

@@ -434,7 +434,8 @@ impl Writer {
         }
         self.sync_active(shared)?;
         active.write_index(&*shared.site.disk)?;
-        Ok(Some(CleanMark { segment: active.header.base_frame, end: active.log_bytes(), checkpoint, checksum }))
+        let (segment, end) = (active.header.base_frame, active.log_bytes());
+        Ok(Some(CleanMark { segment, end, checkpoint, checksum, next_frame, next_offset }))
     }
 
     /// The first ordered frame that is still there.

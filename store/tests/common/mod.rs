@@ -208,6 +208,11 @@ impl Connection {
         self.answer()
     }
 
+    /// Says that nothing more comes from this side.
+    pub fn shut_down(&self) {
+        self.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
     /// Reads one answer.
     pub fn answer(&mut self) -> std::io::Result<Answer> {
         let mut line = String::new();
