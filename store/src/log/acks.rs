@@ -93,13 +93,16 @@ impl<T> Acks<T> {
         self.waiting.push_back(waiting);
     }
 
-    /// Those that are done now, in order.
+    /// Those that are done now, in order; nobody after a failure.
     pub fn settle(&mut self) -> Vec<Waiting<T>> {
+        if self.frozen {
+            return Vec::new();
+        }
         let synced = self.synced;
         let done = |waiting: &Waiting<T>| waiting.level == Durability::Written || waiting.until <= synced;
         let count = self.waiting.iter().position(|waiting| !done(waiting)).unwrap_or(self.waiting.len());
         let settled: Vec<_> = self.waiting.drain(..count).collect();
-        if self.waiting.is_empty() && !self.frozen {
+        if self.waiting.is_empty() {
             self.held = self.written;
         } else if let Some(last) = settled.last() {
             self.held = self.held.max(last.until);
@@ -264,6 +267,8 @@ mod tests {
         acks.end_sync();
         assert_eq!((settle(&mut acks), acks.end(), acks.durable_end()), (vec![], 0, 0));
         assert_eq!(acks.begin_sync(true), None);
+        push(&mut acks, 2, Written, "written meanwhile");
+        assert_eq!((settle(&mut acks), acks.end()), (vec![], 0));
     }
 
     #[test]
