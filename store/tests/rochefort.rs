@@ -107,7 +107,7 @@ fn an_unknown_namespace_reads_as_an_empty_one_and_is_not_created() {
     assert_eq!(get(&store, "nope", 0), (500, b"EOF".to_vec()));
     assert_eq!(get_multi(&store, "nope", &[0, 1]), Vec::<Vec<u8>>::new());
     assert_eq!(store.get("/v1/namespaces").json(), serde_json::json!({"namespaces": []}));
-    assert_eq!(store.get("/scan?namespace=nope").problem(), (404, "no_such_path".into()), "its issue is still to come");
+    assert_eq!(store.get("/scan?namespace=nope").problem(), (404, "no_such_path".into()), "not in this release");
 }
 
 #[test]

@@ -216,64 +216,48 @@ impl Files<'_> {
             end: opened.len.min(FRAMES_AT),
         };
         let mut begun = false;
+        // Whether damage here ends the log.
+        let cuts = |replay: &Replay| cut_from.is_some_and(|frame| replay.state.tail.next_frame >= frame);
         loop {
-            match scan.step()? {
+            let found = scan.step()?;
+            let snapshot = match &found {
+                Found::Frame { frame, .. } if !begun => decode_snapshot(frame),
+                _ => None,
+            };
+            if !begun {
+                replay.damaged |= snapshot.is_none();
+                replay.state = match snapshot {
+                    Some(state) => state,
+                    None => self.state_without_snapshot(opened, number)?,
+                };
+                begun = true;
+            }
+            match found {
                 Found::Frame { position, frame } => {
-                    if !begun && let Some(state) = decode_snapshot(&frame) {
-                        replay.state = state;
-                    } else {
-                        if !begun {
-                            replay.state = self.state_without_snapshot(opened, number)?;
-                            replay.damaged = true;
-                        }
-                        replay.take(&frame, position, self.site.ordered);
-                    }
+                    replay.take(&frame, position, self.site.ordered);
                     replay.end = position + frame.bytes().len() as u64;
                 }
                 Found::Damage { from, until } => {
                     tracing::error!(path = %opened.path.display(), from, until, "damage in a segment; what stands behind it is kept");
-                    if !begun {
-                        replay.state = self.state_without_snapshot(opened, number)?;
-                    }
                     replay.damaged = true;
-                    if cut_from.is_some_and(|frame| replay.state.tail.next_frame >= frame) {
-                        replay.end = from;
+                    replay.end = if cuts(&replay) { from } else { until };
+                    if replay.end == from {
                         return Ok(replay);
                     }
-                    replay.end = until;
                 }
-                Found::Tail { from, whole: Some(header) } => {
-                    if !begun {
-                        replay.state = self.state_without_snapshot(opened, number)?;
-                    }
-                    if cut_from.is_some_and(|frame| replay.state.tail.next_frame >= frame) {
-                        replay.end = from;
-                        return Ok(replay);
-                    }
+                Found::Tail { from, whole: Some(header) } if !cuts(&replay) => {
                     let hole_from = replay.state.tail.next_offset;
                     replay.state.tail = replay.state.tail.after(&header, (0, 0), 0);
                     replay.note_hole(hole_from, replay.state.tail.next_offset);
                     replay.damaged = true;
                     replay.end = from + header.frame_len as u64;
                 }
-                Found::Tail { from, whole: None } => {
-                    if !begun {
-                        replay.state = self.state_without_snapshot(opened, number)?;
-                        replay.damaged = true;
-                    }
+                Found::Tail { from, whole: _ } => {
                     replay.end = from;
                     return Ok(replay);
                 }
-                Found::End => {
-                    if !begun {
-                        // Not even the snapshot is left.
-                        replay.state = self.state_without_snapshot(opened, number)?;
-                        replay.damaged = true;
-                    }
-                    return Ok(replay);
-                }
+                Found::End => return Ok(replay),
             }
-            begun = true;
         }
     }
 
