@@ -808,3 +808,15 @@ fn what_an_orderly_stop_has_told_and_is_gone_is_a_hole() {
     assert_eq!(hole, Some((before.len() as u64, 20)));
     assert_eq!(read(&namespace, 20).0.len(), 1);
 }
+
+#[test]
+fn of_two_fences_the_higher_stays_in_force_in_whatever_order_they_arrive() {
+    use logstore_api::fence::Reign;
+    let store = Store::new();
+    let namespace = store.namespace("orders");
+    let partition = namespace.partition().unwrap();
+    let reign = |epoch| Reign { epoch, writer: Uuid::from_u128(u128::from(epoch)), label: String::new() };
+    partition.fence(reign(2)).unwrap();
+    partition.fence(reign(1)).unwrap();
+    assert_eq!(partition.reign(), Some(reign(2)));
+}
