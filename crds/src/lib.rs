@@ -25,7 +25,10 @@ use std::sync::LazyLock;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
 
-pub use log_store::{Listener, LogStore, LogStoreSpec, Storage};
+pub use log_store::{
+    Image, IpFamilyPolicy, Listener, ListenerService, LogStore, LogStoreSpec, PullPolicy, PullSecret, ServiceType,
+    Storage, WhenDeleted,
+};
 pub use namespace::{Durability, NamespaceDefaults, NamespaceEntry, Retention, Rotation, State, WhenRemoved};
 pub use status::{
     CopyEndpoint, Endpoints, FAILING_MAX, FailingNamespace, LogStoreStatus, NamespacesStatus, RETAINED_MAX,

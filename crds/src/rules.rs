@@ -39,6 +39,49 @@ pub(crate) fn size_grows() -> Rule {
         .message("storage.size cannot shrink: put the old size back, or a larger one")
 }
 
+/// Of `spec.storage`, so that it holds also where the class is left out.
+pub(crate) fn storage_class_stays() -> Rule {
+    Rule::new(
+        "has(self.storageClassName) == has(oldSelf.storageClassName) && \
+         (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+    )
+    .message(
+        "storage.storageClassName cannot be changed once the LogStore exists, because a volume cannot change its \
+         class: put the old one back, or make a new LogStore",
+    )
+    .field_path(".storageClassName")
+}
+
+/// Of `spec.image.repository`.
+pub(crate) fn repository_is_a_repository() -> Rule {
+    Rule::new("self.matches('^[a-zA-Z0-9]([-a-zA-Z0-9._/]|:[0-9]+/)*[a-zA-Z0-9]$')").message(
+        "image.repository must be a registry and a name without tag and digest, for example \
+         registry.example/logstore: put those into image.tag and image.digest",
+    )
+}
+
+/// Of `spec.image.tag`.
+pub(crate) fn tag_is_a_tag() -> Rule {
+    Rule::new("self.matches('^[a-zA-Z0-9_][-a-zA-Z0-9_.]*$')")
+        .message("image.tag must hold only letters, digits, '_', '.' and '-', and not begin with '.' or '-'")
+}
+
+/// Of `spec.image.digest`.
+pub(crate) fn digest_is_a_digest() -> Rule {
+    Rule::new("self.matches('^[a-z0-9]+:[a-f0-9]{32,128}$')")
+        .message("image.digest must be an algorithm and hexadecimal digits, for example sha256:9f86d0…")
+}
+
+/// Of the spec.
+pub(crate) fn one_store_has_a_service() -> Rule {
+    Rule::new("self.copies == 1 || !has(self.listener.service)")
+        .message(
+            "listener.service is for copies: 1; with more copies there is no Service for clients, because it would \
+             pick one copy: leave it out, and use status.endpoints.copies",
+        )
+        .field_path(".listener.service")
+}
+
 /// Of `spec.listener.port`.
 pub(crate) fn port_is_free() -> Rule {
     Rule::new("self != 8001").message(

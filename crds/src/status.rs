@@ -19,7 +19,7 @@ pub struct LogStoreStatus {
     #[schemars(with = "i64")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Reconciling, Stalled, NamespacesSynced.
+    /// Ready, Reconciling, Stalled, NamespacesSynced, Paused.
     #[serde(default)]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -40,6 +40,11 @@ pub struct LogStoreStatus {
     #[schemars(with = "i32")]
     pub ready_pods: u32,
 
+    /// The image of the stores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 1024))]
+    pub image: Option<String>,
+
     /// Where to reach it.
     #[serde(default)]
     pub endpoints: Endpoints,
@@ -53,6 +58,11 @@ pub struct LogStoreStatus {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoints {
+    /// Where clients go: the Service of a LogStore with one copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 512))]
+    pub http: Option<String>,
+
     /// The store of each copy.
     #[serde(default)]
     #[schemars(length(max = 5))]

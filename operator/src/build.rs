@@ -33,6 +33,8 @@ use crate::validate::ValidatedStore;
 
 pub use self::child::{Child, ChildId, Fingerprint};
 pub use self::copy::CopyName;
+pub(crate) use self::metadata::owner;
+pub use self::metadata::{MANAGED_BY, MANAGED_BY_LABEL, NAME_LABEL};
 
 /// Of children: as they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub struct Children<Phase> {
 /// What a build needs beside the `LogStore`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Surroundings {
-    /// The image that holds `logstore`.
+    /// The operator's own image, which holds `logstore`.
     pub image: String,
 }
 

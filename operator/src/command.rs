@@ -10,14 +10,19 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use logstore_client::error::chain;
 use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
 
 use crate::build::{Surroundings, build};
+use crate::definition;
 use crate::local::{self, LocalError, tether};
+use crate::run::{self, Options};
 use crate::validate::{self, InvalidSpec};
 use crate::yaml;
 
 /// The image that `plan` names unless told otherwise.
 const IMAGE: &str = concat!("logstore:", env!("CARGO_PKG_VERSION"));
+/// Names the variable with the filter of the log.
+const LOG_ENVIRONMENT: &str = "LOGSTORE_LOG";
 /// What an invalid file ends with.
 const EXIT_INVALID: u8 = 2;
 
@@ -35,8 +40,13 @@ enum Command {
     Local(LocalArguments),
     /// Print the Kubernetes objects that a LogStore becomes, in the order in which they are applied
     Plan(PlanArguments),
-    /// Print the custom resource definition
-    Crd,
+    /// Keep every LogStore of a cluster as its spec says
+    Run(RunArguments),
+    /// Print the custom resource definition, or give it to a cluster
+    Crd {
+        #[command(subcommand)]
+        command: Option<CrdCommand>,
+    },
     /// Become a store that ends with its parent
     #[command(name = tether::COMMAND, hide = true)]
     ExecStore {
@@ -66,6 +76,34 @@ struct LocalArguments {
     status_listen: Option<SocketAddr>,
 }
 
+#[derive(Debug, Subcommand)]
+enum CrdCommand {
+    /// Give it to the cluster of the kubeconfig, or replace an older one there
+    Apply,
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// The image of the stores, for every LogStore that names none: the operator's own holds them
+    #[arg(long, env = "LOGSTORE_IMAGE", default_value = IMAGE)]
+    image: String,
+    /// Watch this Kubernetes namespace only; may be repeated [default: all]
+    #[arg(long = "namespace", env = "LOGSTORE_NAMESPACES", value_name = "NAME", value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// Name of the Lease by which replicas agree who acts
+    #[arg(long, env = "LOGSTORE_LEASE_NAME", default_value = "logstore-operator")]
+    lease_name: String,
+    /// Kubernetes namespace of the Lease [default: that of the pod]
+    #[arg(long, env = "LOGSTORE_LEASE_NAMESPACE", value_name = "NAME")]
+    lease_namespace: Option<String>,
+    /// What tells this replica from all others: the name of its pod [default: made up]
+    #[arg(long, env = "LOGSTORE_IDENTITY", value_name = "NAME")]
+    identity: Option<String>,
+    /// Where /livez, /readyz and /metrics are served
+    #[arg(long, env = "LOGSTORE_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+}
+
 #[derive(Debug, Args)]
 struct PlanArguments {
     /// The LogStore, as YAML; - reads standard input
@@ -78,16 +116,43 @@ struct PlanArguments {
 
 /// Does what the command line says.
 #[must_use]
-pub fn run(CommandLine { command }: CommandLine) -> ExitCode {
+pub fn execute(CommandLine { command }: CommandLine) -> ExitCode {
     let done = match command {
         Command::Local(arguments) => run_local(arguments),
         Command::Plan(arguments) => run_plan(&arguments),
-        Command::Crd => print(logstore_crds::MANIFEST),
+        Command::Run(arguments) => run_in_cluster(arguments),
+        Command::Crd { command: None } => print(logstore_crds::MANIFEST),
+        Command::Crd { command: Some(CrdCommand::Apply) } => apply_definition(),
         Command::ExecStore { parent, command } => match tether::exec(parent, &command) {
             Err(error) => Err(error).with_context(|| format!("failed to run {}", command[0].display())),
         },
     };
     done.map_or_else(|error| explain(&error), |()| ExitCode::SUCCESS)
+}
+
+fn run_in_cluster(arguments: RunArguments) -> anyhow::Result<()> {
+    let RunArguments { image, namespaces, lease_name, lease_namespace, identity, listen } = arguments;
+    let filter = EnvFilter::try_from_env(LOG_ENVIRONMENT).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+    let identity = identity.unwrap_or_else(|| format!("logstore-operator-{}", Uuid::new_v4().simple()));
+    let namespaces = namespaces.into_iter().filter(|name| !name.is_empty()).collect();
+    let options = Options { image, namespaces, lease_name, lease_namespace, identity, listen };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start")?;
+    Ok(runtime.block_on(run::run(options))?)
+}
+
+fn apply_definition() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start")?;
+    let name = runtime.block_on(async {
+        let client = kube::Client::try_default().await.context("failed to find the API server")?;
+        anyhow::Ok(definition::apply(client).await?)
+    })?;
+    print(&format!("{name} is served\n"))
 }
 
 fn run_local(arguments: LocalArguments) -> anyhow::Result<()> {

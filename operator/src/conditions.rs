@@ -87,25 +87,37 @@ conditions! {
     /// Whether everything that the spec asks for is there and serves.
     Ready {
         AllPodsReady True "Every store is ready and every namespace is as declared.";
+        Stopped True "No store runs, as the spec asks for.";
         Initializing False "The stores are being started for the first time.";
         PodsNotReady False "A store is not ready, or does not run yet what the spec asks for; the message says why.";
         NamespacesNotSynced False "A namespace is not yet as declared; the message names it and says why.";
         InvalidSpec False "The spec cannot be followed; the stores go on with the one before it.";
+        Paused Unknown "spec.paused holds everything, so nothing is said about this spec.";
+        StoresUnreachable Unknown "The stores are ready, but the operator cannot reach one of them over HTTP.";
     }
 
     /// Whether something is on its way to what the spec asks for.
     Reconciling {
         NewGeneration True "The spec has changed, and nothing has been done about it yet.";
         Creating True "The stores are being started for the first time.";
+        Scaling True "The stores are being stopped.";
         RollingUpdate True "The stores are being replaced, copy by copy.";
+        Resizing True "The volumes are growing.";
         SyncingNamespaces True "The namespaces are being pushed to the stores.";
         Retrying True "Something has failed and is tried again; the message says what.";
         Settled False "There is nothing to do.";
+        Paused False "spec.paused holds everything.";
     }
 
     /// Whether a person must act before it can go on.
     Stalled {
         InvalidSpec True "The spec cannot be followed; the message names every field, its value and what to do.";
+        StorageClassNotExpandable True "The storage class does not let volumes grow.";
+        QuotaExceeded True "A quota of the Kubernetes namespace stands against an object.";
+        Forbidden True "The API server does not let the operator do what it must; the message names the call.";
+        ForeignVolume True "A claim that a store would use is there and belongs to something else.";
+        ForeignObject True "An object that must be made is there already and belongs to something else.";
+        ImagePullFailed True "The image of the stores cannot be pulled; the message is the kubelet's own.";
         NotStalled False "Nothing waits for a person.";
     }
 
@@ -114,5 +126,12 @@ conditions! {
         AllSynced True "Every copy has confirmed every declared namespace.";
         NotSynced False "A namespace is not yet, or cannot be, as declared; the message says why.";
         StoresUnreachable Unknown "A store does not answer, so what it holds is not known.";
+        Stopped Unknown "No store runs, so none can be asked.";
+    }
+
+    /// Whether the operator changes nothing, because the spec says so.
+    Paused {
+        HeldBySpec True "spec.paused is true: nothing is changed until it is false.";
+        NotPaused False "Changes of the spec are followed.";
     }
 }

@@ -7,6 +7,7 @@
 //! settle     namespaces, stores  → Settled             decides purely; carries out over HTTP
 //! status     facts               → LogStoreStatus      pure, on every outcome
 //!
+//! run        in a cluster: observe → validate → build → plan → apply → settle → status, for every LogStore
 //! local      the same with plain processes on one machine: observe → plan → carry out → settle → status
 //! ```
 //!
@@ -25,7 +26,10 @@ pub mod settle;
 pub mod conditions;
 pub mod status;
 
+pub mod backoff;
+pub mod definition;
 pub mod local;
+pub mod run;
 
 pub mod command;
 

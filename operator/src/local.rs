@@ -11,7 +11,6 @@
 //! What a cluster does by itself is done here by hand: a supervisor for each copy stands for the StatefulSet controller
 //! and the kubelet. Services, accounts and budgets have no counterpart; processes on one machine need none.
 
-pub mod backoff;
 pub mod ports;
 pub mod store_command;
 pub mod watch_file;

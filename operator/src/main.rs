@@ -6,5 +6,5 @@ use clap::Parser;
 use logstore_operator::command::{self, CommandLine};
 
 fn main() -> ExitCode {
-    command::run(CommandLine::parse())
+    command::execute(CommandLine::parse())
 }

@@ -60,12 +60,18 @@ pub struct Held {
 pub enum Predicate {
     /// This sibling serves.
     SiblingReady(CopyName),
+    /// The cluster's disruption budgets let it go.
+    Eviction,
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { copy, waits_for: Predicate::SiblingReady(sibling) } = self;
-        write!(f, "copy {copy} has an old template and is replaced when copy {sibling} is ready")
+        let Self { copy, waits_for } = self;
+        write!(f, "copy {copy} has an old template and is replaced when ")?;
+        match waits_for {
+            Predicate::SiblingReady(sibling) => write!(f, "copy {sibling} is ready"),
+            Predicate::Eviction => f.write_str("a disruption budget lets its pod go"),
+        }
     }
 }
 

@@ -13,6 +13,8 @@
 pub mod decide;
 pub mod view;
 
+pub(crate) mod passes;
+
 mod carry_out;
 mod conclude;
 

@@ -6,11 +6,11 @@ use logstore_crds::{
     CopyEndpoint, Endpoints, FAILING_MAX, FailingNamespace, LogStoreStatus, NamespacesStatus, RETAINED_MAX,
 };
 
-use crate::build::{Applied, Children, CopyName};
-use crate::conditions::{NamespacesSynced, Ready, Reason, Reconciling, Stalled};
+use crate::build::{CopyName, service};
+use crate::conditions::{NamespacesSynced, Paused, Ready, Reason, Reconciling, Stalled};
 use crate::plan::Held;
 use crate::settle::{Removal, Settled, Standing};
-use crate::validate::{InvalidSpec, ValidatedStore};
+use crate::validate::{InvalidSpec, Mode, ValidatedStore};
 
 /// Characters of a condition's message; what is longer is cut. Kubernetes allows 32,768.
 const MESSAGE_MAX: usize = 4096;
@@ -26,27 +26,24 @@ pub struct Facts<'a> {
     pub store: &'a ValidatedStore,
     /// Its generation.
     pub generation: u64,
+    /// Its revision, by which passes over the namespaces name it.
+    pub revision: u64,
     /// A later spec that cannot be followed.
     pub rejected: Option<&'a InvalidSpec>,
-    /// The children that were carried out last; none at first.
-    pub applied: Option<AppliedFacts<'a>>,
-    /// Why carrying them out has failed.
-    pub failure: Option<&'a str>,
+    /// The generation whose children were carried out last; none at first.
+    pub applied: Option<u64>,
+    /// What stands against carrying them out.
+    pub obstacle: Option<&'a Obstacle>,
+    /// The image of the stores, where there is one.
+    pub image: Option<&'a str>,
+    /// Volumes that are growing, and how far.
+    pub growing: Option<&'a str>,
     /// The store of each copy.
     pub copies: &'a [CopyFacts],
     /// Pods that wait to be replaced.
     pub held: &'a [Held],
     /// What the last pass over the namespaces has come to; none before the first.
     pub settled: Option<&'a Settled>,
-}
-
-/// Children that were carried out.
-#[derive(Clone, Copy, Debug)]
-pub struct AppliedFacts<'a> {
-    /// Of which generation they are.
-    pub generation: u64,
-    /// The children.
-    pub children: &'a Children<Applied>,
 }
 
 /// The store of a copy.
@@ -56,33 +53,121 @@ pub struct CopyFacts {
     pub copy: CopyName,
     /// Its HTTP API.
     pub url: String,
+    /// Whether there is a process or a pod.
+    pub is_running: bool,
     /// Whether it serves.
     pub is_ready: bool,
     /// Whether it runs what it should run.
     pub is_current: bool,
     /// What went wrong with it.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
+}
+
+/// What went wrong with a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Set where it does not go away by itself.
+    pub stalled: Option<Stalled>,
+    /// What it is.
+    pub why: String,
+}
+
+impl Trouble {
+    /// What may go away by itself.
+    #[must_use]
+    pub fn passing(why: String) -> Self {
+        Self { stalled: None, why }
+    }
+}
+
+/// What stands against carrying out the children.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What it makes of `Reconciling`.
+    pub reconciling: Reconciling,
+    /// Set where it does not go away by itself.
+    pub stalled: Option<Stalled>,
+    /// What it is.
+    pub why: String,
+}
+
+impl Obstacle {
+    /// A failure after which it is tried again.
+    #[must_use]
+    pub fn passing(why: String) -> Self {
+        Self { reconciling: Reconciling::Retrying, stalled: None, why }
+    }
+
+    /// Something that a person must take away. It is tried again all the same.
+    #[must_use]
+    pub fn lasting(stalled: Stalled, why: String) -> Self {
+        Self { stalled: Some(stalled), ..Self::passing(why) }
+    }
 }
 
 /// The status that says it all. Times of transition are kept from `previous` where nothing has changed.
 #[must_use]
 pub fn compute(facts: &Facts<'_>, previous: Option<&LogStoreStatus>, now: Timestamp) -> LogStoreStatus {
-    let generation = i64::try_from(facts.generation).ok();
+    let generation = observed_generation(facts, previous);
     let conditions = vec![
         condition(ready(facts, previous), generation, previous, now),
         condition(reconciling(facts, previous), generation, previous, now),
         condition(stalled(facts), generation, previous, now),
-        condition(namespaces_synced(facts), generation, previous, now),
+        namespaces_condition(facts, generation, previous, now),
+        condition(paused(facts), generation, previous, now),
     ];
     LogStoreStatus {
         observed_generation: generation,
         conditions,
         copies: u32::from(facts.store.copies()),
-        pods: count(facts.applied.map_or(0, |applied| applied.children.stateful_sets.len())),
-        ready_pods: count(facts.copies.iter().filter(|copy| copy.is_ready).count()),
-        endpoints: Endpoints { copies: facts.copies.iter().map(endpoint).collect() },
-        namespaces: namespaces(facts),
+        pods: if facts.store.mode() == Mode::Stopped { 0 } else { u32::from(facts.store.copies()) },
+        ready_pods: ready_pods(facts.copies),
+        image: facts.image.map(str::to_owned),
+        endpoints: Endpoints {
+            http: service::client_url(facts.store),
+            copies: facts.copies.iter().map(endpoint).collect(),
+        },
+        namespaces: namespaces(facts, previous),
     }
+}
+
+/// The status where a spec cannot be followed and the one before it is not known any more: what was said of the stores
+/// stays, except for what is seen of their pods.
+#[must_use]
+pub fn refuse(
+    invalid: &InvalidSpec,
+    generation: Option<i64>,
+    ready_pods: u32,
+    previous: Option<&LogStoreStatus>,
+    now: Timestamp,
+) -> LogStoreStatus {
+    let goes_on = || "the spec cannot be followed, see Stalled; the stores go on as they are".to_owned();
+    let kept = |name: &str| previous.and_then(|status| find(status, name)).cloned();
+    let unasked = || (NamespacesSynced::NotSynced, "the spec cannot be followed".to_owned());
+    LogStoreStatus {
+        observed_generation: generation,
+        conditions: vec![
+            condition((Ready::InvalidSpec, goes_on()), generation, previous, now),
+            condition((Reconciling::Settled, goes_on()), generation, previous, now),
+            condition((Stalled::InvalidSpec, invalid.to_string()), generation, previous, now),
+            kept(NamespacesSynced::CONDITION).unwrap_or_else(|| condition(unasked(), generation, previous, now)),
+            condition(not_paused(), generation, previous, now),
+        ],
+        ready_pods,
+        ..previous.cloned().unwrap_or_default()
+    }
+}
+
+/// While paused, the status speaks of the spec that was followed before.
+fn observed_generation(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> Option<i64> {
+    match facts.store.mode() {
+        Mode::Paused => previous.and_then(|status| status.observed_generation),
+        Mode::Running | Mode::Stopped => i64::try_from(facts.generation).ok(),
+    }
+}
+
+fn ready_pods(copies: &[CopyFacts]) -> u32 {
+    count(copies.iter().filter(|copy| copy.is_ready).count())
 }
 
 type Said<R> = (R, String);
@@ -91,17 +176,24 @@ fn ready(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> Said<Ready> {
     if facts.rejected.is_some() {
         return (Ready::InvalidSpec, goes_on(facts));
     }
+    if facts.store.mode() == Mode::Paused {
+        return (Ready::Paused, held_by_spec());
+    }
     if let Some(trouble) = pods_trouble(facts) {
         let reason = if has_been_up(previous) { Ready::PodsNotReady } else { Ready::Initializing };
         return (reason, trouble);
+    }
+    if facts.store.mode() == Mode::Stopped {
+        return (Ready::Stopped, stopped());
     }
     // Whoever waits for Ready waits for this generation of the pods.
     if let Some(rollout) = rollout(facts) {
         return (Ready::PodsNotReady, rollout);
     }
-    match namespaces_synced(facts) {
+    match namespaces_synced(facts, previous) {
         (NamespacesSynced::AllSynced, _) => (Ready::AllPodsReady, everything_is_there(facts)),
-        (NamespacesSynced::NotSynced | NamespacesSynced::StoresUnreachable, why) => (Ready::NamespacesNotSynced, why),
+        (NamespacesSynced::StoresUnreachable, why) => (Ready::StoresUnreachable, why),
+        (NamespacesSynced::NotSynced | NamespacesSynced::Stopped, why) => (Ready::NamespacesNotSynced, why),
     }
 }
 
@@ -109,11 +201,18 @@ fn reconciling(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> Said<Rec
     if facts.rejected.is_some() {
         return (Reconciling::Settled, goes_on(facts));
     }
-    if let Some(failure) = facts.failure {
-        return (Reconciling::Retrying, failure.to_owned());
+    if facts.store.mode() == Mode::Paused {
+        return (Reconciling::Paused, held_by_spec());
     }
-    if facts.applied.is_none_or(|applied| applied.generation != facts.generation) {
+    if let Some(obstacle) = facts.obstacle {
+        return (obstacle.reconciling, obstacle.why.clone());
+    }
+    if facts.applied != Some(facts.generation) {
         return (Reconciling::NewGeneration, format!("generation {} is begun", facts.generation));
+    }
+    if facts.store.mode() == Mode::Stopped {
+        let reason = if is_any_running(facts) { Reconciling::Scaling } else { Reconciling::Settled };
+        return (reason, pods_trouble(facts).unwrap_or_else(stopped));
     }
     if let Some(rollout) = rollout(facts) {
         return (Reconciling::RollingUpdate, rollout);
@@ -124,22 +223,79 @@ fn reconciling(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> Said<Rec
         let starting = if has_been_up(previous) { Reconciling::RollingUpdate } else { Reconciling::Creating };
         return (if has_failed { Reconciling::Retrying } else { starting }, trouble);
     }
-    match (namespaces_synced(facts), is_failing(facts)) {
-        ((NamespacesSynced::AllSynced, _), _) => (Reconciling::Settled, everything_is_there(facts)),
+    match (namespaces_synced(facts, previous), is_failing(facts)) {
+        ((NamespacesSynced::AllSynced, _), _) => match facts.growing {
+            Some(growing) => (Reconciling::Resizing, growing.to_owned()),
+            None => (Reconciling::Settled, everything_is_there(facts)),
+        },
         ((_, why), true) => (Reconciling::Retrying, why),
         ((_, why), false) => (Reconciling::SyncingNamespaces, why),
     }
 }
 
 fn stalled(facts: &Facts<'_>) -> Said<Stalled> {
-    match facts.rejected {
-        Some(invalid) => (Stalled::InvalidSpec, invalid.to_string()),
+    if let Some(invalid) = facts.rejected {
+        return (Stalled::InvalidSpec, invalid.to_string());
+    }
+    if let Some((stalled, obstacle)) = facts.obstacle.and_then(|obstacle| Some((obstacle.stalled?, obstacle))) {
+        return (stalled, obstacle.why.clone());
+    }
+    let troubles = facts.copies.iter().filter_map(|copy| Some((copy, copy.trouble.as_ref()?)));
+    let lasting = troubles.filter_map(|(copy, trouble)| Some((trouble.stalled?, copy, trouble))).next();
+    match lasting {
+        Some((stalled, copy, trouble)) => (stalled, format!("copy {}: {}", copy.copy, trouble.why)),
         None => (Stalled::NotStalled, "nothing waits for a person".to_owned()),
     }
 }
 
-fn namespaces_synced(facts: &Facts<'_>) -> Said<NamespacesSynced> {
-    let Some(settled) = facts.settled.filter(|settled| settled.revision == facts.generation) else {
+fn paused(facts: &Facts<'_>) -> Said<Paused> {
+    match facts.store.mode() {
+        Mode::Paused => (Paused::HeldBySpec, held_by_spec()),
+        Mode::Running | Mode::Stopped => not_paused(),
+    }
+}
+
+fn not_paused() -> Said<Paused> {
+    (Paused::NotPaused, "changes of the spec are followed".to_owned())
+}
+
+fn held_by_spec() -> String {
+    "spec.paused is true: nothing is changed until it is false".to_owned()
+}
+
+fn stopped() -> String {
+    "spec.stopped is true: no store runs; everything else is kept".to_owned()
+}
+
+fn is_any_running(facts: &Facts<'_>) -> bool {
+    facts.copies.iter().any(|copy| copy.is_running)
+}
+
+/// While paused nobody is asked, so what was said last stays.
+fn namespaces_condition(
+    facts: &Facts<'_>,
+    generation: Option<i64>,
+    previous: Option<&LogStoreStatus>,
+    now: Timestamp,
+) -> Condition {
+    let kept = previous.and_then(|status| find(status, NamespacesSynced::CONDITION));
+    match (facts.store.mode(), kept) {
+        (Mode::Paused, Some(kept)) => kept.clone(),
+        _ => condition(namespaces_synced(facts, previous), generation, previous, now),
+    }
+}
+
+fn namespaces_synced(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> Said<NamespacesSynced> {
+    if facts.store.mode() == Mode::Stopped {
+        return (NamespacesSynced::Stopped, "no store runs, so none can be asked".to_owned());
+    }
+    if let Some(said) = said_before(facts, previous) {
+        return (
+            NamespacesSynced::AllSynced,
+            find(said, NamespacesSynced::CONDITION).map(|found| found.message.clone()).unwrap_or_default(),
+        );
+    }
+    let Some(settled) = facts.settled.filter(|settled| settled.revision == facts.revision) else {
         return (NamespacesSynced::NotSynced, "the stores have not been asked yet".to_owned());
     };
     let failing = failing(settled);
@@ -155,20 +311,38 @@ fn namespaces_synced(facts: &Facts<'_>) -> Said<NamespacesSynced> {
     }
 }
 
-/// What keeps pods from being ready.
+/// The status that an operator before this one gave the same spec, as long as this one has asked no store: a restart of
+/// the operator alone changes nothing.
+fn said_before<'a>(facts: &Facts<'_>, previous: Option<&'a LogStoreStatus>) -> Option<&'a LogStoreStatus> {
+    let previous = previous.filter(|status| facts.settled.is_none() && is_of(status, facts.generation))?;
+    let synced = find(previous, NamespacesSynced::CONDITION)?;
+    (synced.reason == NamespacesSynced::AllSynced.name()).then_some(previous)
+}
+
+fn is_of(status: &LogStoreStatus, generation: u64) -> bool {
+    status.observed_generation.is_some() && status.observed_generation == i64::try_from(generation).ok()
+}
+
+/// What keeps pods from being as the spec asks for: ready, or gone.
 fn pods_trouble(facts: &Facts<'_>) -> Option<String> {
-    if let Some(failure) = facts.failure {
-        return Some(failure.to_owned());
+    if let Some(obstacle) = facts.obstacle {
+        return Some(obstacle.why.clone());
     }
     if facts.applied.is_none() && facts.copies.is_empty() {
         return Some("the stores are not started yet".to_owned());
     }
-    let troubles: Vec<String> = facts.copies.iter().filter(|copy| !copy.is_ready).map(trouble).collect();
+    let troubles: Vec<String> = match facts.store.mode() {
+        Mode::Stopped => {
+            let running = facts.copies.iter().filter(|copy| copy.is_running);
+            running.map(|copy| format!("copy {} is being stopped", copy.copy)).collect()
+        }
+        Mode::Running | Mode::Paused => facts.copies.iter().filter(|copy| !copy.is_ready).map(trouble).collect(),
+    };
     (!troubles.is_empty()).then(|| troubles.join("; "))
 }
 
 fn trouble(copy: &CopyFacts) -> String {
-    let why = copy.trouble.as_deref().unwrap_or("it is starting");
+    let why = copy.trouble.as_ref().map_or("it is starting", |trouble| trouble.why.as_str());
     format!("copy {} is not ready: {why}", copy.copy)
 }
 
@@ -210,10 +384,15 @@ fn synced(declared: usize) -> String {
     }
 }
 
-fn namespaces(facts: &Facts<'_>) -> NamespacesStatus {
+fn namespaces(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> NamespacesStatus {
+    if let Some(previous) =
+        previous.filter(|_| facts.store.mode() == Mode::Paused).or_else(|| said_before(facts, previous))
+    {
+        return previous.namespaces.clone();
+    }
     let desired = count(facts.store.namespaces().len());
     let Some(settled) = facts.settled else { return NamespacesStatus { desired, ..NamespacesStatus::default() } };
-    let is_current = settled.revision == facts.generation;
+    let is_current = settled.revision == facts.revision;
     let synced = settled.declared.values().filter(|standing| is_current && **standing == Standing::Synced).count();
     let listed = |(name, why): (String, &String)| FailingNamespace { name, message: cut(why, NAMESPACE_MESSAGE_MAX) };
     let retained = || settled.removed.iter().filter(|(_, removal)| **removal == Removal::Retained);

@@ -3,11 +3,13 @@
 use crate::build::{Children, Desired, Surroundings, build};
 use crate::validate::{self, ValidatedStore};
 
-/// A document with this metadata beside the name, and this spec beside the size; both are YAML of a map's inside.
+/// A document with this metadata beside the name, and this spec, which gets a size where it does not begin with one; both
+/// are YAML of a map's inside.
 pub(crate) fn document(metadata: &str, spec: &str) -> String {
+    let storage = if spec.starts_with("storage:") { "" } else { "storage: {size: 1Gi}, " };
     format!(
         "{{apiVersion: logstore.dev/v1alpha1, kind: LogStore, metadata: {{name: events, {metadata}}}, \
-         spec: {{storage: {{size: 1Gi}}, {spec}}}}}"
+         spec: {{{storage}{spec}}}}}"
     )
 }
 

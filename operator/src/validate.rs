@@ -10,7 +10,9 @@
 //! field alone is sound. The rules are those of the definition (`crds`); one file of cases is run against both.
 
 mod finding;
+mod image;
 mod namespaces;
+mod pod_template;
 mod quantity;
 mod schema;
 
@@ -21,14 +23,16 @@ use kube::Resource;
 use logstore_api::namespace::WhenRemoved;
 use logstore_api::{NamespaceConfig, NamespaceName};
 use logstore_crds::log_store::ADMIN_PORT;
-use logstore_crds::{LogStore, LogStoreSpec};
+use logstore_crds::{ListenerService, LogStore, LogStoreSpec, Storage, WhenDeleted};
 use serde_json::{Map, Value};
 
 use self::finding::{Findings, shown};
 use crate::yaml;
 
 pub use self::finding::{Finding, InvalidSpec};
-pub use self::quantity::VolumeSize;
+pub use self::image::ImageChoice;
+pub use self::pod_template::PodTemplate;
+pub use self::quantity::{VolumeSize, same_quantity};
 
 /// Characters of `metadata.name`: the names of the children are made of it.
 const NAME_MAX: usize = 40;
@@ -41,9 +45,13 @@ const GENERATIONS_PER_SECOND: u64 = 1 << 22;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidatedStore {
     metadata: Identity,
+    mode: Mode,
     copies: u8,
-    size: VolumeSize,
+    image: ImageChoice,
+    volume: Volume,
     port: u16,
+    service: ListenerService,
+    pod_template: PodTemplate,
     defaults: NamespaceConfig,
     namespaces: BTreeMap<NamespaceName, DeclaredNamespace>,
 }
@@ -56,6 +64,28 @@ struct Identity {
     uid: Option<String>,
     generation: u64,
     created_second: u64,
+}
+
+/// What the operator shall do with a `LogStore`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Run it as the spec says.
+    Running,
+    /// Keep everything but the pods.
+    Stopped,
+    /// Change nothing.
+    Paused,
+}
+
+/// The volume of each copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Its size.
+    pub size: VolumeSize,
+    /// Its storage class; none is the cluster's default.
+    pub class: Option<String>,
+    /// What becomes of the claims when the `LogStore` is deleted.
+    pub when_deleted: WhenDeleted,
 }
 
 /// A namespace as the spec declares it, with what it falls back to filled in.
@@ -100,10 +130,34 @@ impl ValidatedStore {
         self.copies
     }
 
+    /// What shall be done with it.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The image of the stores, as far as the spec says it.
+    #[must_use]
+    pub fn image(&self) -> &ImageChoice {
+        &self.image
+    }
+
     /// The volume of each copy.
     #[must_use]
-    pub fn size(&self) -> &VolumeSize {
-        &self.size
+    pub fn volume(&self) -> &Volume {
+        &self.volume
+    }
+
+    /// The Service for clients, where there is one.
+    #[must_use]
+    pub fn client_service(&self) -> &ListenerService {
+        &self.service
+    }
+
+    /// What the pods shall have beside what the operator gives them.
+    #[must_use]
+    pub fn pod_template(&self) -> &PodTemplate {
+        &self.pod_template
     }
 
     /// The port of the HTTP API.
@@ -168,12 +222,21 @@ pub fn change(before: &ValidatedStore, after: &ValidatedStore) -> Result<(), Inv
         );
         findings.add("spec.copies", message);
     }
-    if after.size.is_less_than(&before.size) {
-        let message = format!(
-            "was {}, is {}; a volume cannot shrink: put {0} back, or give a larger size",
-            before.size, after.size
-        );
+    let (old, new) = (&before.volume, &after.volume);
+    if new.size.is_less_than(&old.size) {
+        let message =
+            format!("was {}, is {}; a volume cannot shrink: put {0} back, or give a larger size", old.size, new.size);
         findings.add("spec.storage.size", message);
+    }
+    if new.class != old.class {
+        let spelt =
+            |class: &Option<String>| class.as_ref().map_or("the default".to_owned(), |name| format!("{name:?}"));
+        let message = format!(
+            "was {}, is {}; a volume cannot change its class: put the old one back, or make a new LogStore",
+            spelt(&old.class),
+            spelt(&new.class)
+        );
+        findings.add("spec.storage.storageClassName", message);
     }
     if findings.is_empty() { Ok(()) } else { Err(findings.into_invalid()) }
 }
@@ -253,24 +316,67 @@ fn is_store_name(name: &str) -> bool {
 
 /// The rules that the schema alone does not know.
 fn sound(metadata: Identity, spec: &LogStoreSpec, findings: &mut Findings) -> Option<ValidatedStore> {
-    let LogStoreSpec { copies, storage, namespace_defaults, namespaces, listener } = spec;
+    let LogStoreSpec {
+        copies,
+        image,
+        storage,
+        namespace_defaults,
+        namespaces,
+        listener,
+        pod_template,
+        paused,
+        stopped,
+    } = spec;
     if listener.port == ADMIN_PORT {
         findings.add(
             "spec.listener.port",
             format!("{ADMIN_PORT} serves health checks and metrics; choose another port, for example 8000"),
         );
     }
-    let size = VolumeSize::parse(&storage.size);
-    if size.is_none() {
+    if *copies > 1 && listener.service.is_some() {
         let message = format!(
-            "{:?} is no size; give a quantity from 1Mi to 1Ei, for example 10Gi: is the unit missing?",
-            storage.size
+            "is for copies: 1, and copies is {copies}; a Service would pick one copy: leave it out, and use \
+             status.endpoints.copies"
         );
-        findings.add("spec.storage.size", message);
+        findings.add("spec.listener.service", message);
     }
+    let image = image::choice(image.as_ref(), findings);
+    let volume = volume(storage, findings);
+    let pod_template = pod_template::parse(pod_template.as_ref(), findings);
     let defaults = namespaces::defaults(namespace_defaults, findings);
     let namespaces = namespaces::declared(namespace_defaults, namespaces, findings);
-    Some(ValidatedStore { metadata, copies: *copies, size: size?, port: listener.port, defaults, namespaces })
+    Some(ValidatedStore {
+        metadata,
+        mode: mode(*paused, *stopped),
+        copies: *copies,
+        image: image?,
+        volume: volume?,
+        port: listener.port,
+        service: listener.service.clone().unwrap_or_default(),
+        pod_template: pod_template?,
+        defaults,
+        namespaces,
+    })
+}
+
+/// Who pauses wants nothing changed, and so not stopped either.
+fn mode(paused: bool, stopped: bool) -> Mode {
+    match (paused, stopped) {
+        (true, _) => Mode::Paused,
+        (false, true) => Mode::Stopped,
+        (false, false) => Mode::Running,
+    }
+}
+
+fn volume(storage: &Storage, findings: &mut Findings) -> Option<Volume> {
+    let Storage { size: text, storage_class_name, when_deleted } = storage;
+    let size = VolumeSize::parse(text);
+    if size.is_none() {
+        let message =
+            format!("{text:?} is no size; give a quantity from 1Mi to 1Ei, for example 10Gi: is the unit missing?");
+        findings.add("spec.storage.size", message);
+    }
+    Some(Volume { size: size?, class: storage_class_name.clone(), when_deleted: *when_deleted })
 }
 
 #[cfg(test)]

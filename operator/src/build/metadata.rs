@@ -10,7 +10,11 @@ use super::CopyName;
 use crate::validate::ValidatedStore;
 
 /// Names the `LogStore` that a child belongs to; the operator's caches hold only what has it.
-pub(super) const NAME_LABEL: &str = "logstore.dev/name";
+pub const NAME_LABEL: &str = "logstore.dev/name";
+/// Says who makes an object.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// The operator.
+pub const MANAGED_BY: &str = "logstore-operator";
 /// Names the copy that a child belongs to.
 pub(super) const COPY_LABEL: &str = "logstore.dev/copy";
 
@@ -30,7 +34,7 @@ pub(super) fn labels(store: &ValidatedStore) -> BTreeMap<String, String> {
     let mut labels = store_selector(store);
     labels.insert("app.kubernetes.io/component".to_owned(), "store".to_owned());
     labels.insert("app.kubernetes.io/instance".to_owned(), store.name().to_owned());
-    labels.insert("app.kubernetes.io/managed-by".to_owned(), "logstore-operator".to_owned());
+    labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
     labels
 }
 
@@ -61,7 +65,7 @@ pub(super) fn label_selector(labels: BTreeMap<String, String>) -> LabelSelector 
 }
 
 /// The reference by which a child goes when the `LogStore` goes.
-fn owner(store: &ValidatedStore, uid: &str) -> OwnerReference {
+pub(crate) fn owner(store: &ValidatedStore, uid: &str) -> OwnerReference {
     OwnerReference {
         api_version: LogStore::api_version(&()).into_owned(),
         kind: LogStore::kind(&()).into_owned(),

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use logstore_crds::ListenerService;
+
 use super::metadata::{metadata, store_selector};
 use super::stateful_set::HTTP_PORT_NAME;
 use crate::validate::ValidatedStore;
@@ -31,11 +33,33 @@ pub fn headless(store: &ValidatedStore) -> Service {
 /// must refuse them, and reads of one moment from different copies.
 #[must_use]
 pub fn client(store: &ValidatedStore) -> Option<Service> {
-    (store.copies() == 1).then(|| Service {
-        metadata: metadata(store, store.name().to_owned()),
-        spec: Some(spec(store)),
-        ..Service::default()
+    (store.copies() == 1).then(|| {
+        let ListenerService { kind, annotations, labels, ip_family_policy } = store.client_service();
+        let spec = ServiceSpec {
+            type_: Some(format!("{kind:?}")),
+            ip_family_policy: ip_family_policy.map(|policy| format!("{policy:?}")),
+            ..spec(store)
+        };
+        let mut metadata = metadata(store, client_name(store));
+        // The operator's own labels, by which it knows its objects, count before the user's.
+        let own = metadata.labels.take().unwrap_or_default();
+        metadata.labels = Some(labels.clone().into_iter().chain(own).collect());
+        metadata.annotations = (!annotations.is_empty()).then(|| annotations.clone());
+        Service { metadata, spec: Some(spec), ..Service::default() }
     })
+}
+
+/// Name of the Service for clients.
+#[must_use]
+pub fn client_name(store: &ValidatedStore) -> String {
+    store.name().to_owned()
+}
+
+/// Where clients reach a LogStore with one copy, from inside the cluster.
+#[must_use]
+pub fn client_url(store: &ValidatedStore) -> Option<String> {
+    let name = client_name(store);
+    (store.copies() == 1).then(|| format!("http://{name}.{}.svc:{}", store.namespace(), store.port()))
 }
 
 fn spec(store: &ValidatedStore) -> ServiceSpec {

@@ -6,9 +6,10 @@ use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, PersistentVolumeClaim,
-    PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-    SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount, VolumeResourceRequirements,
+    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, LocalObjectReference,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+    VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -16,8 +17,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use logstore_crds::log_store::ADMIN_PORT;
 
 use super::metadata::{copy_labels, copy_selector, label_selector, metadata, store_selector};
-use super::{CopyName, Surroundings, config_map, service, service_account};
-use crate::validate::ValidatedStore;
+use super::{CopyName, Fingerprint, Surroundings, config_map, service, service_account};
+use crate::validate::{Mode, ValidatedStore};
 
 /// The container in which a store runs.
 pub const CONTAINER: &str = "store";
@@ -32,11 +33,16 @@ pub const ADMIN_ARGUMENT: &str = "--admin";
 /// Argument that names the configuration file.
 pub const CONFIG_ARGUMENT: &str = "--config";
 
-const ADMIN_PORT_NAME: &str = "admin";
-const DATA_VOLUME: &str = "data";
-const DATA_DIR: &str = "/data";
-const CONFIG_VOLUME: &str = "config";
-const CONFIG_DIR: &str = "/etc/logstore";
+/// Name of the port of health checks and metrics.
+pub const ADMIN_PORT_NAME: &str = "admin";
+/// The volume of the claim.
+pub const DATA_VOLUME: &str = "data";
+/// Where the data is in a pod.
+pub const DATA_DIR: &str = "/data";
+/// The volume of the configuration.
+pub const CONFIG_VOLUME: &str = "config";
+/// Where the configuration is in a pod.
+pub const CONFIG_DIR: &str = "/etc/logstore";
 /// The user of the image, and the group that the volume is given to.
 const USER: i64 = 65532;
 /// A store drains, syncs and ends well within this.
@@ -44,27 +50,53 @@ const GRACE_SECONDS: i64 = 30;
 /// In the template: stands for the configuration that is read only at the start.
 const CONFIG_ANNOTATION: &str = "logstore.dev/restart-config";
 
+/// On a StatefulSet: the operator's image when its template was made, and what stands for that template. As long as a
+/// LogStore asks for the same, its stores keep the image that they have, so a new operator restarts nothing.
+pub const OPERATOR_IMAGE_ANNOTATION: &str = "logstore.dev/operator-image";
+/// See [`OPERATOR_IMAGE_ANNOTATION`].
+pub const TEMPLATE_ANNOTATION: &str = "logstore.dev/template";
+
 /// Name of a copy's StatefulSet.
 #[must_use]
 pub fn name(store: &ValidatedStore, copy: CopyName) -> String {
     format!("{}-{copy}", store.name())
 }
 
+/// Name of a copy's pod.
+#[must_use]
+pub fn pod_name(store: &ValidatedStore, copy: CopyName) -> String {
+    format!("{}-0", name(store, copy))
+}
+
+/// Name of a copy's claim, as the StatefulSet controller makes it.
+#[must_use]
+pub fn claim_name(store: &ValidatedStore, copy: CopyName) -> String {
+    format!("{DATA_VOLUME}-{}", pod_name(store, copy))
+}
+
 /// Where a copy's store is reached from inside the cluster.
 #[must_use]
 pub fn url(store: &ValidatedStore, copy: CopyName) -> String {
-    let (pod, service) = (format!("{}-0", name(store, copy)), service::headless_name(store));
+    let (pod, service) = (pod_name(store, copy), service::headless_name(store));
     format!("http://{pod}.{service}.{}.svc:{}", store.namespace(), store.port())
 }
 
 /// The StatefulSet of a copy.
 #[must_use]
 pub fn build(store: &ValidatedStore, copy: CopyName, surroundings: &Surroundings) -> StatefulSet {
-    let metadata = metadata(store, name(store, copy));
+    let template = template(store, copy, surroundings);
+    let annotations = BTreeMap::from([
+        (OPERATOR_IMAGE_ANNOTATION.to_owned(), surroundings.image.clone()),
+        (TEMPLATE_ANNOTATION.to_owned(), Fingerprint::of(&template).to_string()),
+    ]);
     StatefulSet {
-        metadata: ObjectMeta { labels: Some(copy_labels(store, copy)), ..metadata },
+        metadata: ObjectMeta {
+            labels: Some(copy_labels(store, copy)),
+            annotations: Some(annotations),
+            ..metadata(store, name(store, copy))
+        },
         spec: StatefulSetSpec {
-            replicas: Some(1),
+            replicas: Some(if store.mode() == Mode::Stopped { 0 } else { 1 }),
             service_name: Some(service::headless_name(store)),
             selector: label_selector(copy_selector(store, copy)),
             // Ordered pods would wait for ever behind one with a bad image.
@@ -78,7 +110,7 @@ pub fn build(store: &ValidatedStore, copy: CopyName, surroundings: &Surroundings
                 when_deleted: Some("Retain".to_owned()),
                 when_scaled: Some("Retain".to_owned()),
             }),
-            template: template(store, copy, surroundings),
+            template,
             volume_claim_templates: Some(vec![data_claim(store, copy)]),
             ..StatefulSetSpec::default()
         },
@@ -88,14 +120,16 @@ pub fn build(store: &ValidatedStore, copy: CopyName, surroundings: &Surroundings
 
 fn template(store: &ValidatedStore, copy: CopyName, surroundings: &Surroundings) -> PodTemplateSpec {
     let config = config_map::restart_fingerprint(&config_map::store_config(store)).to_string();
-    PodTemplateSpec {
+    let mut template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(copy_labels(store, copy)),
             annotations: Some(BTreeMap::from([(CONFIG_ANNOTATION.to_owned(), config)])),
             ..ObjectMeta::default()
         }),
         spec: Some(pod(store, surroundings)),
-    }
+    };
+    store.pod_template().merge_into(&mut template);
+    template
 }
 
 fn pod(store: &ValidatedStore, surroundings: &Surroundings) -> PodSpec {
@@ -105,6 +139,7 @@ fn pod(store: &ValidatedStore, surroundings: &Surroundings) -> PodSpec {
         automount_service_account_token: Some(false),
         // Variables for every Service of the namespace help nobody here, and are many in a large one.
         enable_service_links: Some(false),
+        image_pull_secrets: pull_secrets(store),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
@@ -132,6 +167,12 @@ fn pod(store: &ValidatedStore, surroundings: &Surroundings) -> PodSpec {
     }
 }
 
+fn pull_secrets(store: &ValidatedStore) -> Option<Vec<LocalObjectReference>> {
+    let secrets = &store.image().pull_secrets;
+    let reference = |name: &String| LocalObjectReference { name: name.clone() };
+    (!secrets.is_empty()).then(|| secrets.iter().map(reference).collect())
+}
+
 /// Copies stay apart where there is room, and run side by side where there is not.
 fn spread(store: &ValidatedStore, topology_key: &str) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
@@ -146,7 +187,8 @@ fn spread(store: &ValidatedStore, topology_key: &str) -> TopologySpreadConstrain
 fn container(store: &ValidatedStore, surroundings: &Surroundings) -> Container {
     Container {
         name: CONTAINER.to_owned(),
-        image: Some(surroundings.image.clone()),
+        image: Some(store.image().over(&surroundings.image)),
+        image_pull_policy: store.image().pull_policy.map(|policy| format!("{policy:?}")),
         command: Some(vec!["logstore".to_owned(), "serve".to_owned()]),
         args: Some(arguments(store)),
         ports: Some(vec![port(HTTP_PORT_NAME, store.port()), port(ADMIN_PORT_NAME, ADMIN_PORT)]),
@@ -212,9 +254,10 @@ fn data_claim(store: &ValidatedStore, copy: CopyName) -> PersistentVolumeClaim {
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
+            storage_class_name: store.volume().class.clone(),
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
             resources: Some(VolumeResourceRequirements {
-                requests: Some(BTreeMap::from([("storage".to_owned(), Quantity(store.size().to_string()))])),
+                requests: Some(BTreeMap::from([("storage".to_owned(), Quantity(store.volume().size.to_string()))])),
                 ..VolumeResourceRequirements::default()
             }),
             ..PersistentVolumeClaimSpec::default()

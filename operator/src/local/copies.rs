@@ -17,7 +17,7 @@ use super::supervisor::{Order, Pod, Supervisor, Template, supervise};
 use crate::build::{CopyName, Fingerprint};
 use crate::plan::ObservedPod;
 use crate::settle;
-use crate::status::CopyFacts;
+use crate::status::{CopyFacts, Trouble};
 
 /// The processes of all copies.
 #[derive(Debug)]
@@ -111,7 +111,14 @@ impl Copies {
     pub fn facts(&self) -> Vec<CopyFacts> {
         let facts = |(name, copy): (&CopyName, &Copy)| {
             let Pod { pid: _, template, addresses, is_ready, trouble } = copy.supervisor.pod();
-            CopyFacts { copy: *name, url: url(addresses), is_ready, is_current: template == copy.wanted, trouble }
+            CopyFacts {
+                copy: *name,
+                url: url(addresses),
+                is_running: true,
+                is_ready,
+                is_current: template == copy.wanted,
+                trouble: trouble.map(Trouble::passing),
+            }
         };
         self.copies.iter().map(facts).collect()
     }

@@ -1,7 +1,5 @@
 //! The loop of `local`: something has changed, so plan, carry out, settle, publish.
 
-mod passes;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,8 +10,6 @@ use logstore_crds::LogStoreStatus;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
-use self::passes::Passes;
-use super::backoff::Backoff;
 use super::copies::Copies;
 use super::publish::Publisher;
 use super::signals::Signals;
@@ -22,9 +18,11 @@ use super::state_dir::{StateDir, StateError};
 use super::supervisor::Order;
 use super::watch_file::{self, Content};
 use super::{Launcher, Options, tether};
+use crate::backoff::Backoff;
 use crate::build::{Applied, Child, Children, Surroundings, build, config_map, namespaces};
 use crate::plan::{Held, Observed, Plan, Step, plan};
-use crate::status::{self, AppliedFacts, Facts};
+use crate::settle::passes::{self, Passes};
+use crate::status::{self, Facts, Obstacle};
 use crate::validate::{Finding, InvalidSpec};
 
 /// Where local stores stand, in the marks beside their namespaces.
@@ -40,7 +38,7 @@ pub(super) struct Driver {
     publisher: Publisher,
     changed: Arc<Notify>,
     copies: Copies,
-    passes: Passes,
+    passes: Passes<u32>,
 
     current: Current,
     /// A spec that could be followed, once it has been kept.
@@ -228,7 +226,7 @@ impl Driver {
     fn settle(&mut self) {
         let Current { store, revision, .. } = &self.current;
         let desired = namespaces::build(store, PLACE, *revision);
-        self.passes.begin_if_due(&desired, &self.copies);
+        self.passes.begin_if_due(&desired, self.copies.serving(), || self.copies.stores());
     }
 
     async fn write_endpoints(&mut self) -> Result<(), StateError> {
@@ -245,15 +243,16 @@ impl Driver {
     /// Publishes the status where it has changed.
     fn publish(&mut self) {
         let copies = self.copies.facts();
+        let obstacle = self.failure.as_ref().map(|failure| Obstacle::passing(failure.why.clone()));
         let facts = Facts {
             store: &self.current.store,
             generation: self.current.revision,
+            revision: self.current.revision,
             rejected: self.rejected.as_ref(),
-            applied: self
-                .applied
-                .as_ref()
-                .map(|(generation, children)| AppliedFacts { generation: *generation, children }),
-            failure: self.failure.as_ref().map(|failure| failure.why.as_str()),
+            applied: self.applied.as_ref().map(|(generation, _)| *generation),
+            obstacle: obstacle.as_ref(),
+            image: None,
+            growing: None,
             copies: &copies,
             held: &self.held,
             settled: self.passes.settled(),

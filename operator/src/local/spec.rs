@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::LocalError;
 use super::ports::Ports;
 use super::state_dir::Accepted;
-use crate::validate::{self, Finding, InvalidSpec, ValidatedStore};
+use crate::validate::{self, Finding, InvalidSpec, Mode, ValidatedStore};
 use crate::yaml;
 
 /// A document that can be followed by itself.
@@ -34,7 +34,16 @@ impl Current {
 /// Reads a document.
 pub(super) fn parse(text: &str) -> Result<Document, InvalidSpec> {
     let value = yaml::document(text).map_err(|error| InvalidSpec::of_document(error.to_string()))?;
-    Ok(Document { store: validate::object(value.clone())?, value })
+    let store = validate::object(value.clone())?;
+    let refused = |path: &str, instead: &str| {
+        let message = format!("is true; here the stores run as long as this command does: leave it out, and {instead}");
+        Err(InvalidSpec::one(Finding { path: path.to_owned(), message }))
+    };
+    match store.mode() {
+        Mode::Running => Ok(Document { store, value }),
+        Mode::Stopped => refused("spec.stopped", "stop the command with Ctrl-C"),
+        Mode::Paused => refused("spec.paused", "change the file when the change shall be followed"),
+    }
 }
 
 /// The first spec of a run. It must be one that may follow the last spec of the run before.
@@ -105,6 +114,14 @@ mod tests {
         assert_eq!(first(document("copies: 2"), Some(changed.accepted()), None).unwrap().revision, 3);
         let again = first(document("copies: 2, namespaces: [{name: a}]"), Some(changed.accepted()), None).unwrap();
         assert_eq!(again.revision, 2);
+    }
+
+    #[test]
+    fn what_has_a_meaning_in_a_cluster_only_is_refused() {
+        for (spec, start) in [("stopped: true", "spec.stopped: is true"), ("paused: true", "spec.paused: is true")] {
+            let refused = parse(&test_support::document("", spec)).unwrap_err().to_string();
+            assert!(refused.starts_with(start), "{refused}");
+        }
     }
 
     #[test]

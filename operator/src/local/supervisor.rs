@@ -15,10 +15,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
-use super::backoff::Backoff;
 use super::ports::Addresses;
 use super::process::{Launcher, Process};
 use super::store_command::StoreCommand;
+use crate::backoff::Backoff;
 use crate::build::{CopyName, Fingerprint};
 
 /// How long a store may take to drain and end.

@@ -12,9 +12,10 @@ use crate::{test_support, validate};
 /// A LogStore with two copies and two namespaces, at generation 3.
 struct World {
     store: ValidatedStore,
-    applied: Option<(u64, Children<Applied>)>,
+    applied: Option<u64>,
     rejected: Option<InvalidSpec>,
-    failure: Option<&'static str>,
+    obstacle: Option<Obstacle>,
+    growing: Option<String>,
     copies: Vec<CopyFacts>,
     held: Vec<Held>,
     settled: Option<Settled>,
@@ -39,10 +40,10 @@ impl World {
     /// Where everything is as it should be.
     fn settled() -> Self {
         let store = store();
-        let children = test_support::children(&store).into_applied();
         let ready = |copy: CopyName| CopyFacts {
             copy,
             url: format!("http://{copy}:8000"),
+            is_running: true,
             is_ready: true,
             is_current: true,
             trouble: None,
@@ -50,9 +51,10 @@ impl World {
         let declared = NAMESPACES.map(|text| (name(text), Standing::Synced)).into();
         Self {
             store,
-            applied: Some((GENERATION, children)),
+            applied: Some(GENERATION),
             rejected: None,
-            failure: None,
+            obstacle: None,
+            growing: None,
             copies: copies().map(ready).into(),
             held: Vec::new(),
             settled: Some(Settled { revision: GENERATION, declared, ..Settled::default() }),
@@ -71,12 +73,12 @@ impl World {
         let facts = Facts {
             store: &self.store,
             generation: GENERATION,
+            revision: GENERATION,
             rejected: self.rejected.as_ref(),
-            applied: self
-                .applied
-                .as_ref()
-                .map(|(generation, children)| AppliedFacts { generation: *generation, children }),
-            failure: self.failure,
+            applied: self.applied,
+            obstacle: self.obstacle.as_ref(),
+            image: None,
+            growing: self.growing.as_deref(),
             copies: &self.copies,
             held: &self.held,
             settled: self.settled.as_ref(),
@@ -103,7 +105,13 @@ fn a_settled_store_is_ready() {
     let status = World::settled().status(None);
     assert_eq!(
         reasons(&status),
-        ["Ready=AllPodsReady", "Reconciling=Settled", "Stalled=NotStalled", "NamespacesSynced=AllSynced"]
+        [
+            "Ready=AllPodsReady",
+            "Reconciling=Settled",
+            "Stalled=NotStalled",
+            "NamespacesSynced=AllSynced",
+            "Paused=NotPaused"
+        ]
     );
     assert_eq!(said(&status, "Ready"), "all 2 stores are ready, all 2 declared namespaces are there");
     assert_eq!((status.copies, status.pods, status.ready_pods), (2, 2, 2));
@@ -120,7 +128,7 @@ fn a_first_start_is_told_from_a_store_that_went_away() {
     assert_eq!(reasons(&first)[..2], ["Ready=Initializing", "Reconciling=Creating"]);
     assert_eq!(said(&first, "Ready"), "copy b is not ready: it is starting");
     assert_eq!(reasons(&world.status(Some(&first)))[..2], ["Ready=Initializing", "Reconciling=Creating"]);
-    world.copies[1].trouble = Some("it was ended by signal 9".to_owned());
+    world.copies[1].trouble = Some(Trouble::passing("it was ended by signal 9".to_owned()));
     let later = world.later();
     assert_eq!(reasons(&later)[..2], ["Ready=PodsNotReady", "Reconciling=Retrying"]);
     assert_eq!(said(&later, "Ready"), "copy b is not ready: it was ended by signal 9");
@@ -129,12 +137,12 @@ fn a_first_start_is_told_from_a_store_that_went_away() {
 #[test]
 fn a_new_generation_is_not_ready_before_it_is_followed() {
     let mut world = World::settled();
-    world.applied.as_mut().unwrap().0 = GENERATION - 1;
+    world.applied = Some(GENERATION - 1);
     world.pass().revision = GENERATION - 1;
     let status = world.later();
     assert_eq!(reasons(&status)[..2], ["Ready=NamespacesNotSynced", "Reconciling=NewGeneration"]);
     assert_eq!(status.namespaces.synced, 0, "what was confirmed is what was declared before");
-    world.applied.as_mut().unwrap().0 = GENERATION;
+    world.applied = Some(GENERATION);
     assert_eq!(reasons(&world.later())[1], "Reconciling=SyncingNamespaces");
 }
 
@@ -160,7 +168,13 @@ fn an_invalid_spec_says_everything_and_the_stores_go_on() {
     let status = world.later();
     assert_eq!(
         reasons(&status),
-        ["Ready=InvalidSpec", "Reconciling=Settled", "Stalled=InvalidSpec", "NamespacesSynced=AllSynced"]
+        [
+            "Ready=InvalidSpec",
+            "Reconciling=Settled",
+            "Stalled=InvalidSpec",
+            "NamespacesSynced=AllSynced",
+            "Paused=NotPaused"
+        ]
     );
     let message = said(&status, "Stalled");
     assert!(
@@ -174,7 +188,7 @@ fn an_invalid_spec_says_everything_and_the_stores_go_on() {
 #[test]
 fn a_step_that_failed_is_said() {
     let mut world = World::settled();
-    world.failure = Some("failed to write /state/store.json: no space left on device");
+    world.obstacle = Some(Obstacle::passing("failed to write /state/store.json: no space left on device".to_owned()));
     let status = world.later();
     assert_eq!(reasons(&status)[..2], ["Ready=PodsNotReady", "Reconciling=Retrying"]);
     assert!(said(&status, "Reconciling").contains("no space left"));
@@ -187,7 +201,7 @@ fn namespaces_that_fail_are_named_with_their_reasons() {
     world.pass().declared.insert(name("orders"), conflict);
     let status = world.later();
     assert_eq!(
-        reasons(&status),
+        reasons(&status)[..4],
         ["Ready=NamespacesNotSynced", "Reconciling=Retrying", "Stalled=NotStalled", "NamespacesSynced=NotSynced"]
     );
     assert_eq!(said(&status, "Ready"), "1 namespace cannot be as declared: \"orders\": copy b does not have it");
@@ -202,7 +216,74 @@ fn a_copy_that_cannot_be_asked_leaves_it_unknown() {
     let status = world.later();
     assert_eq!(reasons(&status)[3], "NamespacesSynced=StoresUnreachable");
     assert_eq!(find(&status, "NamespacesSynced").unwrap().status, "Unknown");
-    assert_eq!(find(&status, "Ready").unwrap().status, "False");
+    assert_eq!(reasons(&status)[0], "Ready=StoresUnreachable");
+    assert_eq!(find(&status, "Ready").unwrap().status, "Unknown");
+}
+
+/// An operator that was only started again knows nothing of the stores for a moment. Saying so would be a write for each
+/// LogStore of the cluster, and an alarm.
+#[test]
+fn what_was_said_of_the_namespaces_holds_until_the_stores_are_asked() {
+    let before = World::settled().status(None);
+    let mut world = World::settled();
+    world.settled = None;
+    assert_eq!(world.status_at(Some(&before), 2), before);
+    let other_generation = LogStoreStatus { observed_generation: Some(2), ..before };
+    assert_eq!(reasons(&world.status(Some(&other_generation)))[3], "NamespacesSynced=NotSynced");
+}
+
+fn with_mode(mode: &str) -> World {
+    let spec = format!("copies: 2, {mode}: true, namespaces: [{{name: orders}}, {{name: audit}}]");
+    World { store: test_support::store(&spec), ..World::settled() }
+}
+
+#[test]
+fn a_paused_store_speaks_of_the_spec_before() {
+    let before = LogStoreStatus { observed_generation: Some(2), ..World::settled().status(None) };
+    let mut world = with_mode("paused");
+    world.settled = None;
+    let status = world.status(Some(&before));
+    assert_eq!(
+        reasons(&status),
+        ["Ready=Paused", "Reconciling=Paused", "Stalled=NotStalled", "NamespacesSynced=AllSynced", "Paused=HeldBySpec"]
+    );
+    assert_eq!(status.observed_generation, Some(2), "whoever waits for this generation goes on waiting");
+    assert_eq!(status.namespaces, before.namespaces);
+}
+
+#[test]
+fn a_stopped_store_is_ready_when_the_last_pod_is_gone() {
+    let mut world = with_mode("stopped");
+    world.copies[0].is_ready = false;
+    world.copies[0].is_running = false;
+    let status = world.later();
+    assert_eq!(reasons(&status)[..2], ["Ready=PodsNotReady", "Reconciling=Scaling"]);
+    assert_eq!(said(&status, "Ready"), "copy b is being stopped");
+    world.copies.iter_mut().for_each(|copy| (copy.is_running, copy.is_ready) = (false, false));
+    let status = world.later();
+    assert_eq!(reasons(&status)[..2], ["Ready=Stopped", "Reconciling=Settled"]);
+    assert_eq!((status.pods, status.ready_pods), (0, 0));
+}
+
+#[test]
+fn what_waits_for_a_person_is_said_with_its_copy() {
+    let mut world = World::settled();
+    let why = "image a cannot be pulled".to_owned();
+    let trouble = Trouble { stalled: Some(Stalled::ImagePullFailed), why };
+    (world.copies[1].is_ready, world.copies[1].trouble) = (false, Some(trouble));
+    let status = world.later();
+    assert_eq!(reasons(&status)[..3], ["Ready=PodsNotReady", "Reconciling=Retrying", "Stalled=ImagePullFailed"]);
+    assert_eq!(said(&status, "Stalled"), "copy b: image a cannot be pulled");
+}
+
+#[test]
+fn a_refused_spec_leaves_what_was_said_of_the_stores() {
+    let before = World::settled().status(None);
+    let invalid = InvalidSpec::of_document("spec.copies: is wrong");
+    let status = refuse(&invalid, Some(4), 1, Some(&before), Timestamp::from_second(9).unwrap());
+    assert_eq!(reasons(&status)[..3], ["Ready=InvalidSpec", "Reconciling=Settled", "Stalled=InvalidSpec"]);
+    assert_eq!((status.observed_generation, status.ready_pods, status.pods), (Some(4), 1, 2));
+    assert_eq!((status.namespaces, status.endpoints), (before.namespaces, before.endpoints));
 }
 
 #[test]
@@ -234,6 +315,15 @@ fn a_transition_has_the_time_of_the_change() {
     assert_eq!((second(&down, "Ready"), second(&down, "Stalled")), (3, 1));
 }
 
+const LASTING: [Stalled; 6] = [
+    Stalled::StorageClassNotExpandable,
+    Stalled::QuotaExceeded,
+    Stalled::Forbidden,
+    Stalled::ForeignVolume,
+    Stalled::ForeignObject,
+    Stalled::ImagePullFailed,
+];
+
 /// A reason that no case leads to is one that nobody can see.
 #[test]
 fn every_reason_has_a_case() {
@@ -244,12 +334,26 @@ fn every_reason_has_a_case() {
         worlds.push(world);
     };
     with(|world| world.copies[0].is_ready = false);
-    with(|world| (world.copies[0].is_ready, world.copies[0].trouble) = (false, Some("it ended".to_owned())));
+    with(|world| {
+        (world.copies[0].is_ready, world.copies[0].trouble) = (false, Some(Trouble::passing("it ended".to_owned())))
+    });
     with(|world| world.copies[0].is_current = false);
     with(|world| world.applied = None);
     with(|world| world.settled = None);
     with(|world| drop(world.pass().silent.insert(copies()[0], "away".to_owned())));
     with(|world| world.rejected = Some(InvalidSpec::of_document("no YAML")));
+    with(|world| world.growing = Some("claim a has 1Gi of 2Gi".to_owned()));
+    with(|world| *world = with_mode("paused"));
+    with(|world| *world = with_mode("stopped"));
+    with(|world| {
+        *world = with_mode("stopped");
+        world.copies.iter_mut().for_each(|copy| (copy.is_running, copy.is_ready) = (false, false));
+    });
+    for stalled in LASTING {
+        let mut world = World::settled();
+        world.obstacle = Some(Obstacle::lasting(stalled, "no".to_owned()));
+        worlds.push(world);
+    }
     let seen: BTreeSet<(String, String, String)> = worlds
         .iter()
         .flat_map(|world| [world.status(None), world.later()])

@@ -76,6 +76,10 @@ impl Findings {
         self.0.is_empty()
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn into_invalid(self) -> InvalidSpec {
         InvalidSpec { findings: self.0 }
     }

@@ -23,6 +23,12 @@ impl VolumeSize {
         (SIZE_MIN..=SIZE_MAX).contains(&nano_bytes).then(|| Self { text: text.to_owned(), nano_bytes })
     }
 
+    /// A size that an API server has stored; none where it is no quantity.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        Some(Self { text: text.to_owned(), nano_bytes: nano_units(text)? })
+    }
+
     /// Whether this is less than another, however they are spelt.
     #[must_use]
     pub fn is_less_than(&self, other: &Self) -> bool {
@@ -34,6 +40,12 @@ impl fmt::Display for VolumeSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// Whether two texts are the same quantity: an API server stores `1024Mi` as `1Gi`.
+#[must_use]
+pub fn same_quantity(one: &str, other: &str) -> bool {
+    one == other || nano_units(one).is_some_and(|nano| nano_units(other) == Some(nano))
 }
 
 /// A positive quantity in billionths; what is finer is rounded up, as Kubernetes does.
@@ -109,5 +121,7 @@ mod tests {
         assert!(!size("1Gi").is_less_than(&size("1024Mi")));
         assert_eq!(VolumeSize::parse("1023Ki"), None);
         assert_eq!(VolumeSize::parse("1.01Ei"), None);
+        assert!(same_quantity("1024Mi", "1Gi") && same_quantity("0.5", "500m"));
+        assert!(!same_quantity("1G", "1Gi") && same_quantity("no quantity", "no quantity"));
     }
 }

@@ -4,7 +4,9 @@
 //! version let pass is not what this operator can do. Bounds and defaults are read from the definition itself, so they
 //! stand in one place.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
 use serde_json::{Map, Value};
 
 use super::finding::{Findings, shown};
@@ -15,6 +17,7 @@ pub(super) fn check(schema: &JSONSchemaProps, path: &str, value: &mut Value, fin
         (Some("object"), Value::Object(fields)) => check_object(schema, path, fields, findings),
         (Some("array"), Value::Array(items)) => check_array(schema, path, items, findings),
         (Some("string"), Value::String(text)) => check_string(schema, path, text, findings),
+        (Some("boolean"), Value::Bool(_)) => {}
         (Some("integer"), Value::Number(number)) if number.is_i64() || number.is_u64() => {
             check_integer(schema, path, number, findings);
         }
@@ -28,6 +31,7 @@ pub(super) fn check(schema: &JSONSchemaProps, path: &str, value: &mut Value, fin
 fn check_object(schema: &JSONSchemaProps, path: &str, fields: &mut Map<String, Value>, findings: &mut Findings) {
     // An explicit null is a field left out, as for the API server.
     fields.retain(|_, value| !value.is_null());
+    check_map(schema, path, fields, findings);
     let Some(properties) = &schema.properties else { return };
     for name in fields.keys().filter(|name| !properties.contains_key(*name)) {
         let known: Vec<&str> = properties.keys().map(String::as_str).collect();
@@ -48,6 +52,20 @@ fn check_object(schema: &JSONSchemaProps, path: &str, fields: &mut Map<String, V
                 );
             }
             None => {}
+        }
+    }
+}
+
+/// An object with names of the user's own choice.
+fn check_map(schema: &JSONSchemaProps, path: &str, fields: &mut Map<String, Value>, findings: &mut Findings) {
+    if let Some(max) = schema.max_properties
+        && beyond(fields.len(), max)
+    {
+        findings.add(path, format!("{} entries are too many; give at most {max}", fields.len()));
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(each)) = &schema.additional_properties {
+        for (name, value) in fields {
+            check(each, &join(path, name), value, findings);
         }
     }
 }
@@ -132,6 +150,7 @@ fn spelt(kind: Option<&str>) -> &'static str {
         Some("array") => "a list",
         Some("string") => "text",
         Some("integer") => "a whole number",
+        Some("boolean") => "true or false",
         _ => "a value",
     }
 }

@@ -86,7 +86,7 @@ spec:
         [
             r#"apiVersion: "logstore.dev/v2" is not known here; give logstore.dev/v1alpha1"#,
             "speck: there is no such field; there are spec, status",
-            "spec.replicas: there is no such field; there are copies, listener, namespaceDefaults, namespaces, storage",
+            "spec.replicas: there is no such field; there are copies, image, listener, namespaceDefaults, namespaces, paused, podTemplate, stopped, storage",
             "spec.copies: 9 is out of range; give 1 to 5",
             "spec.listener.port: 0 is out of range; give 1 to 65535",
             r#"spec.namespaces[0].state: "Paused" is not known; give one of Active, ReadOnly, Closed"#,

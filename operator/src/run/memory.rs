@@ -1,0 +1,120 @@
+//! What is remembered of each `LogStore` from one pass to the next. All of it may be lost: the next pass then asks or writes
+//! once more than it had to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::runtime::reflector::ObjectRef;
+use logstore_crds::LogStoreStatus;
+
+use super::resource::StoredObject;
+use crate::backoff::Backoff;
+use crate::build::ChildId;
+
+/// What is remembered of all.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<HashMap<ObjectRef<StoredObject>, Remembered>>);
+
+/// What is remembered of one.
+#[derive(Debug)]
+struct Remembered {
+    backoff: Backoff,
+    written: Option<Written>,
+    /// The version that each child had after it was applied.
+    applied: BTreeMap<ChildId, String>,
+}
+
+/// The status that was written last.
+#[derive(Clone, Debug, PartialEq)]
+struct Written {
+    /// The version of the object that it was written over. As long as the cache shows that one, it is behind.
+    over: Option<String>,
+    status: LogStoreStatus,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self { backoff: Backoff::of_passes(), written: None, applied: BTreeMap::new() }
+    }
+}
+
+impl Memory {
+    /// The status that the object has by now, which the cache may not show yet.
+    #[must_use]
+    pub fn status(&self, object: &StoredObject) -> Option<LogStoreStatus> {
+        let written = self.all().get(&ObjectRef::from_obj(object)).and_then(|remembered| remembered.written.clone());
+        match written {
+            Some(Written { over, status }) if over == object.metadata.resource_version => Some(status),
+            _ => object.status(),
+        }
+    }
+
+    /// A status was written.
+    pub fn wrote(&self, object: &StoredObject, status: LogStoreStatus) {
+        let over = object.metadata.resource_version.clone();
+        self.of(&ObjectRef::from_obj(object), |remembered| remembered.written = Some(Written { over, status }));
+    }
+
+    /// A child was applied, and has this version since.
+    pub fn applied(&self, object: &ObjectRef<StoredObject>, child: ChildId, version: Option<String>) {
+        self.of(object, |remembered| version.and_then(|version| remembered.applied.insert(child, version)));
+    }
+
+    /// Whether a child has the version that applying it came to: applying it once more would change nothing.
+    #[must_use]
+    pub fn is_applied(&self, object: &ObjectRef<StoredObject>, child: &ChildId, version: Option<&str>) -> bool {
+        let all = self.all();
+        let applied = all.get(object).and_then(|remembered| remembered.applied.get(child));
+        version.is_some() && applied.map(String::as_str) == version
+    }
+
+    /// How long to wait before a failed pass is made again.
+    #[must_use]
+    pub fn failed(&self, object: &ObjectRef<StoredObject>) -> Duration {
+        self.of(object, |remembered| remembered.backoff.after(Duration::ZERO))
+    }
+
+    /// A pass has not failed.
+    pub fn succeeded(&self, object: &ObjectRef<StoredObject>) {
+        if let Some(remembered) = self.all().get_mut(object) {
+            remembered.backoff.reset();
+        }
+    }
+
+    /// It is gone.
+    pub fn forget(&self, object: &ObjectRef<StoredObject>) {
+        self.all().remove(object);
+    }
+
+    fn of<T>(&self, object: &ObjectRef<StoredObject>, change: impl FnOnce(&mut Remembered) -> T) -> T {
+        change(self.all().entry(object.clone()).or_default())
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<ObjectRef<StoredObject>, Remembered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(version: &str) -> StoredObject {
+        let text = format!(
+            "{{metadata: {{name: events, namespace: a, resourceVersion: '{version}'}}, status: {{copies: 1}}}}"
+        );
+        serde_saphyr::from_str(&text).unwrap()
+    }
+
+    /// A cache that is behind showed the status from before; writing over it once more gave the times of transition anew.
+    #[test]
+    fn a_cache_that_is_behind_does_not_hide_what_was_written() {
+        let memory = Memory::default();
+        let copies = |object: &StoredObject| memory.status(object).map(|status| status.copies);
+        assert_eq!(copies(&object("7")), Some(1));
+        memory.wrote(&object("7"), LogStoreStatus { copies: 2, ..LogStoreStatus::default() });
+        assert_eq!(copies(&object("7")), Some(2));
+        assert_eq!(copies(&object("8")), Some(1), "the cache has caught up, or somebody else has written");
+    }
+}

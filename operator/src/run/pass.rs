@@ -1,0 +1,408 @@
+//! One pass over one `LogStore`: observe → validate → build → plan → apply → settle → status. Nothing in it waits for
+//! anything but the API server: what is not there yet touches the `LogStore` when it comes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use logstore_crds::LogStoreStatus;
+
+use super::api::{APPLIED_ANNOTATION, ApiServer, Eviction};
+use super::belonging::{self, Belonging};
+use super::caches::Caches;
+use super::claims::{self, ClaimAct};
+use super::drift::covers;
+use super::memory::Memory;
+use super::observe::{self, Existing, Observation};
+use super::pods;
+use super::resource::StoredObject;
+use super::settlers::{Settlers, Wanted};
+use crate::build::{Child, ChildId, Children, CopyName, Desired, namespaces, stateful_set};
+use crate::conditions::{Reconciling, Stalled};
+use crate::plan::{Held, Observed, Plan, Predicate, Step, plan};
+use crate::status::{self, CopyFacts, Facts, Obstacle};
+use crate::validate::{self, InvalidSpec, Mode, ValidatedStore};
+
+/// When something is looked at again that no watch tells of: an object of others, a budget.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// What passes work with.
+pub struct Context {
+    /// What the API server holds.
+    pub caches: Caches,
+    /// Calls to it.
+    pub api: ApiServer,
+    /// What goes on inside the stores.
+    pub settlers: Settlers,
+    /// What is remembered from one pass to the next.
+    pub memory: Memory,
+    /// The operator's own image.
+    pub own_image: String,
+}
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is left to do.
+    Settled,
+    /// Something is on its way.
+    Progressing,
+    /// A person must act.
+    Refused,
+    /// Something has failed and is tried again.
+    Failed,
+}
+
+/// One `LogStore` in one pass.
+struct Pass<'a> {
+    context: &'a Context,
+    object: &'a StoredObject,
+    reference: ObjectRef<StoredObject>,
+    previous: Option<LogStoreStatus>,
+}
+
+/// What carrying out has come to.
+#[derive(Default)]
+struct Carried {
+    obstacle: Option<Obstacle>,
+    held: Vec<Held>,
+}
+
+impl Context {
+    /// Makes a pass.
+    pub async fn pass(&self, object: &StoredObject) -> (Outcome, Action) {
+        let reference = ObjectRef::from_obj(object);
+        if object.metadata.deletion_timestamp.is_some() {
+            // Owner references do the work.
+            self.forget(&reference);
+            return (Outcome::Settled, Action::await_change());
+        }
+        let previous = self.memory.status(object);
+        let pass = Pass { context: self, object, reference, previous };
+        let (outcome, said) = match validate::object(object.document()) {
+            Ok(store) => pass.follow(&store).await,
+            Err(invalid) => pass.refuse(&invalid).await,
+        };
+        pass.conclude(outcome, said)
+    }
+
+    /// It is gone.
+    pub fn forget(&self, object: &ObjectRef<StoredObject>) {
+        self.settlers.forget(object);
+        self.memory.forget(object);
+    }
+}
+
+impl Pass<'_> {
+    /// Brings everything to what the spec says.
+    async fn follow(&self, store: &ValidatedStore) -> (Outcome, Result<(), Obstacle>) {
+        let caches = &self.context.caches;
+        let desired = observe::desired(caches, store, &self.context.own_image);
+        let observation = Observation::gather(caches, store, &desired);
+        if store.mode() == Mode::Paused {
+            self.context.settlers.forget(&self.reference);
+            let said = self.publish(&self.facts(store, &desired, &observation, &Carried::default())).await;
+            return (Outcome::Settled, said);
+        }
+        let planned = self.observed(store, &desired, &observation);
+        let plan = plan(&desired, &planned);
+        if let Err(obstacle) = self.announce(store, &desired, &observation, &plan).await {
+            return (Outcome::Failed, Err(obstacle));
+        }
+        let carried = self.carry_out(store, &observation, plan).await;
+        self.settle(store, &observation);
+        let facts = self.facts(store, &desired, &observation, &carried);
+        let outcome = outcome(&facts);
+        (outcome, self.publish(&facts).await)
+    }
+
+    /// Says that the spec cannot be followed, and touches nothing.
+    async fn refuse(&self, invalid: &InvalidSpec) -> (Outcome, Result<(), Obstacle>) {
+        let ready = self.previous.as_ref().map_or(0, |status| status.ready_pods);
+        let status = status::refuse(invalid, self.object.generation(), ready, self.previous.as_ref(), Timestamp::now());
+        (Outcome::Refused, self.write(status).await)
+    }
+
+    fn conclude(&self, outcome: Outcome, said: Result<(), Obstacle>) -> (Outcome, Action) {
+        let memory = &self.context.memory;
+        let outcome = match said {
+            Ok(()) => outcome,
+            Err(obstacle) => {
+                tracing::warn!("{}: {}", self.reference, obstacle.why);
+                Outcome::Failed
+            }
+        };
+        let action = match outcome {
+            Outcome::Failed => Action::requeue(memory.failed(&self.reference)),
+            Outcome::Refused => Action::requeue(LOOK_AGAIN),
+            Outcome::Settled | Outcome::Progressing => Action::await_change(),
+        };
+        if outcome != Outcome::Failed {
+            memory.succeeded(&self.reference);
+        }
+        (outcome, action)
+    }
+
+    /// What there is, as the plan sees it: a child counts as applied when its mark says so and nobody has changed it since.
+    fn observed(&self, store: &ValidatedStore, desired: &Children<Desired>, observation: &Observation) -> Observed {
+        let applied = |child: Child<'_>| {
+            let (id, existing) = observation.children.get_key_value(&child.id())?;
+            self.is_as_applied(store, child, id, existing).then(|| (id.clone(), child.fingerprint()))
+        };
+        let children = desired.in_apply_order().into_iter().filter_map(applied).collect();
+        let pods = if store.mode() == Mode::Stopped { BTreeMap::new() } else { pods::observed(observation) };
+        Observed { children, pods }
+    }
+
+    fn is_as_applied(&self, store: &ValidatedStore, child: Child<'_>, id: &ChildId, existing: &Existing) -> bool {
+        let mark = existing.metadata.annotations.as_ref().and_then(|annotations| annotations.get(APPLIED_ANNOTATION));
+        let is_ours = belonging::of_child(&existing.metadata, store) == Belonging::Ours;
+        let is_marked = mark.is_some_and(|mark| *mark == child.fingerprint().to_string());
+        let version = existing.metadata.resource_version.as_deref();
+        is_ours
+            && is_marked
+            && (self.context.memory.is_applied(&self.reference, id, version)
+                || covers(&existing.value, &serde_json::to_value(child).unwrap_or_default()))
+    }
+
+    /// Before a new generation changes anything, its status says so: whoever waits for Ready must not find that of the old.
+    async fn announce(
+        &self,
+        store: &ValidatedStore,
+        desired: &Children<Desired>,
+        observation: &Observation,
+        plan: &Plan<'_>,
+    ) -> Result<(), Obstacle> {
+        let observed = self.previous.as_ref().and_then(|status| status.observed_generation);
+        let is_new = observed != self.object.generation() || self.object.generation().is_none();
+        let is_work = !plan.steps.is_empty() || !claims::plan(store, observation).is_empty();
+        if !(is_new && is_work) {
+            return Ok(());
+        }
+        let carried = Carried::default();
+        let facts = self.facts(store, desired, observation, &carried);
+        let facts = Facts { applied: None, ..facts.facts() };
+        self.write(status::compute(&facts, self.previous.as_ref(), Timestamp::now())).await
+    }
+
+    /// Claims first, then children, then pods. What stands against one step ends the pass; the next one goes on.
+    async fn carry_out(&self, store: &ValidatedStore, observation: &Observation, plan: Plan<'_>) -> Carried {
+        let Plan { steps, held } = plan;
+        let mut carried = Carried { obstacle: None, held };
+        let done = async {
+            self.grow_claims(store, observation).await?;
+            for step in steps {
+                match step {
+                    Step::Apply(child) => self.apply(store, observation, child).await?,
+                    Step::ReplacePod(copy) => carried.held.extend(self.replace(store, observation, copy).await?),
+                }
+            }
+            Ok(())
+        };
+        carried.obstacle = done.await.err();
+        carried
+    }
+
+    async fn grow_claims(&self, store: &ValidatedStore, observation: &Observation) -> Result<(), Obstacle> {
+        let api = &self.context.api;
+        let steps = claims::plan(store, observation);
+        // None grows before it is known that all can.
+        for step in steps.iter().filter(|step| matches!(step.act, ClaimAct::Grow(_))) {
+            api.claim(store.namespace(), step, true).await?;
+        }
+        for step in &steps {
+            api.claim(store.namespace(), step, false).await?;
+        }
+        for (copy, metadata) in claims::outgrown(store, observation) {
+            tracing::info!("{}: making the StatefulSet of copy {copy} anew for a larger volume", self.reference);
+            api.let_go(store.namespace(), &metadata).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, store: &ValidatedStore, observation: &Observation, child: Child<'_>) -> Result<(), Obstacle> {
+        let id = child.id();
+        let known = observation.children.get(&id);
+        let metadata = match known {
+            Some(existing) => Some(existing.metadata.clone()),
+            // What has lost its labels is not in the cache, and neither is what is not ours.
+            None => self.context.api.existing(store.namespace(), child).await?,
+        };
+        let is_there = match metadata.map(|metadata| belonging::of_child(&metadata, store)) {
+            None => false,
+            Some(Belonging::Ours) => true,
+            Some(Belonging::Leaving(why)) => return Err(leaving(&id, why)),
+            Some(Belonging::Foreign(who)) => return Err(foreign(store, &id, &who)),
+        };
+        if let (false, Child::StatefulSet(copy, _)) = (is_there, child) {
+            self.check_claim(store, observation, copy).await?;
+        }
+        if let Child::StatefulSet(copy, _) = child
+            && claims::outgrown(store, observation).iter().any(|(outgrown, _)| *outgrown == copy)
+        {
+            return Err(leaving(&id, "it is being made anew for a larger volume"));
+        }
+        tracing::info!("{}: applying {id}", self.reference);
+        let version = self.context.api.apply(store.namespace(), child, is_there).await?;
+        self.context.memory.applied(&self.reference, id, version);
+        Ok(())
+    }
+
+    /// A StatefulSet takes up whatever claim has the right name.
+    async fn check_claim(
+        &self,
+        store: &ValidatedStore,
+        observation: &Observation,
+        copy: CopyName,
+    ) -> Result<(), Obstacle> {
+        let name = stateful_set::claim_name(store, copy);
+        let metadata = match observation.claims.get(&copy) {
+            Some(claim) => Some(claim.metadata.clone()),
+            None => self.context.api.existing_claim(store.namespace(), &name).await?,
+        };
+        match metadata.map(|metadata| belonging::of_claim(&metadata, store)) {
+            None | Some(Belonging::Ours) => Ok(()),
+            Some(Belonging::Leaving(why)) => Err(Obstacle::passing(format!("claim {name}: {why}"))),
+            Some(Belonging::Foreign(who)) => Err(Obstacle::lasting(
+                Stalled::ForeignVolume,
+                format!(
+                    "claim {}/{name} {who}; give it these labels if its data shall be used, or delete it",
+                    store.namespace()
+                ),
+            )),
+        }
+    }
+
+    /// Ends a copy's pod. One that serves is evicted, so that the budgets of the cluster are kept.
+    async fn replace(
+        &self,
+        store: &ValidatedStore,
+        observation: &Observation,
+        copy: CopyName,
+    ) -> Result<Option<Held>, Obstacle> {
+        let Some(pod) = observation.pods.get(&copy) else { return Ok(None) };
+        tracing::info!("{}: replacing pod {}", self.reference, stateful_set::pod_name(store, copy));
+        if !pods::is_ready(pod) {
+            self.context.api.delete_pod(store.namespace(), &pod.metadata).await?;
+            return Ok(None);
+        }
+        let evicted = self.context.api.evict_pod(store.namespace(), &pod.metadata).await?;
+        Ok((evicted == Eviction::Refused).then_some(Held { copy, waits_for: Predicate::Eviction }))
+    }
+
+    /// Tells the task beside the workers what the stores shall have, and where they are.
+    fn settle(&self, store: &ValidatedStore, observation: &Observation) {
+        let settlers = &self.context.settlers;
+        let serving = pods::serving(store, observation);
+        // Before the first store serves there is nobody to ask, and what was said before a restart still holds.
+        if store.mode() == Mode::Stopped {
+            settlers.forget(&self.reference);
+            return;
+        }
+        let copies = pods::facts(store, observation).into_iter().map(|facts| {
+            let CopyFacts { copy, trouble, .. } = facts;
+            let why = || trouble.map_or_else(|| "it is starting".to_owned(), |trouble| trouble.why);
+            (copy, serving.get(&copy).cloned().ok_or_else(why))
+        });
+        let desired = namespaces::build(store, store.namespace(), store.revision());
+        settlers.want(&self.reference, Wanted { desired, copies: copies.collect() });
+    }
+
+    fn facts<'f>(
+        &self,
+        store: &'f ValidatedStore,
+        desired: &Children<Desired>,
+        observation: &Observation,
+        carried: &'f Carried,
+    ) -> OwnedFacts<'f> {
+        OwnedFacts {
+            store,
+            generation: self.object.generation().and_then(|generation| u64::try_from(generation).ok()).unwrap_or(0),
+            image: image(desired),
+            growing: claims::growing(observation),
+            copies: pods::facts(store, observation),
+            carried,
+            settled: self.context.settlers.settled(&self.reference),
+        }
+    }
+
+    async fn publish(&self, facts: &OwnedFacts<'_>) -> Result<(), Obstacle> {
+        self.write(status::compute(&facts.facts(), self.context.memory.status(self.object).as_ref(), Timestamp::now()))
+            .await
+    }
+
+    /// Writes a status where it differs from what is there.
+    async fn write(&self, status: LogStoreStatus) -> Result<(), Obstacle> {
+        if self.context.memory.status(self.object).as_ref() == Some(&status) {
+            return Ok(());
+        }
+        self.context.api.write_status(self.object, &status).await?;
+        self.context.memory.wrote(self.object, status);
+        Ok(())
+    }
+}
+
+/// What a status is made of, gathered in one pass.
+struct OwnedFacts<'a> {
+    store: &'a ValidatedStore,
+    generation: u64,
+    image: Option<String>,
+    growing: Option<String>,
+    copies: Vec<CopyFacts>,
+    carried: &'a Carried,
+    settled: Option<crate::settle::Settled>,
+}
+
+impl OwnedFacts<'_> {
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            store: self.store,
+            generation: self.generation,
+            revision: self.store.revision(),
+            rejected: None,
+            applied: Some(self.generation),
+            obstacle: self.carried.obstacle.as_ref(),
+            image: self.image.as_deref(),
+            growing: self.growing.as_deref(),
+            copies: &self.copies,
+            held: &self.carried.held,
+            settled: self.settled.as_ref(),
+        }
+    }
+}
+
+/// The image of the stores as it should be.
+fn image(desired: &Children<Desired>) -> Option<String> {
+    let pod = desired.stateful_sets.values().next()?.spec.template.spec.as_ref()?;
+    pod.containers.iter().find(|container| container.name == stateful_set::CONTAINER)?.image.clone()
+}
+
+fn outcome(facts: &OwnedFacts<'_>) -> Outcome {
+    match &facts.carried.obstacle {
+        Some(Obstacle { stalled: Some(_), .. }) => Outcome::Refused,
+        Some(Obstacle { reconciling: Reconciling::Retrying, .. }) => Outcome::Failed,
+        Some(_) => Outcome::Refused,
+        // A budget tells nobody when it lets a pod go.
+        None if facts.carried.held.iter().any(|held| held.waits_for == Predicate::Eviction) => Outcome::Refused,
+        None if facts.carried.held.is_empty() => Outcome::Settled,
+        None => Outcome::Progressing,
+    }
+}
+
+/// The watch tells when it is gone.
+fn leaving(id: &ChildId, why: &str) -> Obstacle {
+    Obstacle { reconciling: Reconciling::Creating, ..Obstacle::passing(format!("{id} must go first: {why}")) }
+}
+
+fn foreign(store: &ValidatedStore, id: &ChildId, who: &str) -> Obstacle {
+    let place = store.namespace();
+    let why = format!("{} {place}/{} {who}; delete it, or give this LogStore another name", id.kind, id.name);
+    Obstacle::lasting(Stalled::ForeignObject, why)
+}
+
+/// A pass that took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("a pass took longer than {0:?}; it is made again")]
+pub struct TimedOut(pub Duration);
