@@ -66,17 +66,39 @@ pub struct CopyFacts {
 /// What went wrong with a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// Set where it does not go away by itself.
-    pub stalled: Option<Stalled>,
+    /// Whether a person must act.
+    pub lasts: Lasting,
     /// What it is.
     pub why: String,
+}
+
+/// Whether something goes away by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// It may.
+    No,
+    /// It may the first time. Where it was said before that it does not, it still does not: what is tried again looks new
+    /// each time.
+    IfSaidBefore(Stalled),
+    /// It does not.
+    Yes(Stalled),
 }
 
 impl Trouble {
     /// What may go away by itself.
     #[must_use]
     pub fn passing(why: String) -> Self {
-        Self { stalled: None, why }
+        Self { lasts: Lasting::No, why }
+    }
+
+    fn stalled(&self, previous: Option<&LogStoreStatus>) -> Option<Stalled> {
+        let said =
+            previous.and_then(|status| find(status, Stalled::CONDITION)).map(|condition| condition.reason.as_str());
+        match self.lasts {
+            Lasting::No => None,
+            Lasting::IfSaidBefore(stalled) => (said == Some(stalled.name())).then_some(stalled),
+            Lasting::Yes(stalled) => Some(stalled),
+        }
     }
 }
 
@@ -112,7 +134,7 @@ pub fn compute(facts: &Facts<'_>, previous: Option<&LogStoreStatus>, now: Timest
     let conditions = vec![
         condition(ready(facts, previous), generation, previous, now),
         condition(reconciling(facts, previous), generation, previous, now),
-        condition(stalled(facts), generation, previous, now),
+        condition(stalled(facts, previous), generation, previous, now),
         namespaces_condition(facts, generation, previous, now),
         condition(paused(facts), generation, previous, now),
     ];
@@ -233,7 +255,7 @@ fn reconciling(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> Said<Rec
     }
 }
 
-fn stalled(facts: &Facts<'_>) -> Said<Stalled> {
+fn stalled(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> Said<Stalled> {
     if let Some(invalid) = facts.rejected {
         return (Stalled::InvalidSpec, invalid.to_string());
     }
@@ -241,7 +263,7 @@ fn stalled(facts: &Facts<'_>) -> Said<Stalled> {
         return (stalled, obstacle.why.clone());
     }
     let troubles = facts.copies.iter().filter_map(|copy| Some((copy, copy.trouble.as_ref()?)));
-    let lasting = troubles.filter_map(|(copy, trouble)| Some((trouble.stalled?, copy, trouble))).next();
+    let lasting = troubles.filter_map(|(copy, trouble)| Some((trouble.stalled(previous)?, copy, trouble))).next();
     match lasting {
         Some((stalled, copy, trouble)) => (stalled, format!("copy {}: {}", copy.copy, trouble.why)),
         None => (Stalled::NotStalled, "nothing waits for a person".to_owned()),

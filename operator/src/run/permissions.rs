@@ -26,7 +26,11 @@ pub const WATCHED: &[Permission] = &[
     Permission { group: "", resource: "services", verbs: CHILD },
     Permission { group: "policy", resource: "poddisruptionbudgets", verbs: CHILD },
     // Deleted, with their pods left running, to be made anew for larger volumes.
-    Permission { group: "apps", resource: "statefulsets", verbs: &["get", "list", "watch", "create", "patch", "delete"] },
+    Permission {
+        group: "apps",
+        resource: "statefulsets",
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+    },
     Permission { group: "", resource: "pods", verbs: &["list", "watch", "delete"] },
     Permission { group: "", resource: "pods/eviction", verbs: &["create"] },
     Permission { group: "", resource: "persistentvolumeclaims", verbs: &["get", "list", "watch", "patch"] },

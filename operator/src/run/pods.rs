@@ -11,7 +11,7 @@ use crate::build::CopyName;
 use crate::build::stateful_set::{self, CONTAINER};
 use crate::conditions::Stalled;
 use crate::plan::ObservedPod;
-use crate::status::{CopyFacts, Trouble};
+use crate::status::{CopyFacts, Lasting, Trouble};
 use crate::validate::ValidatedStore;
 
 /// The pods as the plan sees them. Until a StatefulSet's controller has taken up its last template, its pods count as
@@ -137,19 +137,14 @@ fn container_trouble(status: &ContainerStatus) -> Option<Trouble> {
 
 fn waiting(status: &ContainerStatus, reason: &str, message: Option<&str>) -> Option<Trouble> {
     let said = || message.unwrap_or(reason).to_owned();
-    let image = &status.image;
+    let pull = |lasts| Some(Trouble { lasts, why: pull_failed(status, &said()) });
     match reason {
         "ContainerCreating" | "PodInitializing" => None,
         // The first failure may pass; the kubelet backs off after the second.
-        "ErrImagePull" => Some(Trouble::passing(format!("image {image} cannot be pulled: {}", said()))),
-        "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError" => Some(Trouble {
-            stalled: Some(Stalled::ImagePullFailed),
-            why: format!(
-                "image {image} cannot be pulled: {}; give spec.image one that can be had, or the cluster what it needs \
-                 to pull it",
-                said()
-            ),
-        }),
+        "ErrImagePull" => pull(Lasting::IfSaidBefore(Stalled::ImagePullFailed)),
+        "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError" => {
+            pull(Lasting::Yes(Stalled::ImagePullFailed))
+        }
         // Its message names a time that grows.
         "CrashLoopBackOff" => {
             let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
@@ -161,6 +156,16 @@ fn waiting(status: &ContainerStatus, reason: &str, message: Option<&str>) -> Opt
         }
         _ => Some(Trouble::passing(format!("container {}: {reason}: {}", status.name, said()))),
     }
+}
+
+/// While it backs off, the kubelet puts words before what it said first. Without them both texts are the same, and a retry
+/// is no write.
+fn pull_failed(status: &ContainerStatus, said: &str) -> String {
+    let first = said.split_once("ErrImagePull: ").map_or(said, |(_, first)| first);
+    format!(
+        "image {} cannot be pulled: {first}; give spec.image one that can be had, or the cluster what it needs to pull it",
+        status.image
+    )
 }
 
 fn ended_so(status: &ContainerStatus, ended: &ContainerStateTerminated) -> String {
@@ -198,8 +203,8 @@ mod tests {
         serde_saphyr::from_str(&format!("{{metadata: {{name: events-a-0}}, status: {status}}}")).unwrap()
     }
 
-    fn why(status: &str) -> Option<(Option<Stalled>, String)> {
-        trouble(&pod(status)).map(|Trouble { stalled, why }| (stalled, why))
+    fn why(status: &str) -> Option<(Lasting, String)> {
+        trouble(&pod(status)).map(|Trouble { lasts, why }| (lasts, why))
     }
 
     fn waiting_for(reason: &str, message: &str) -> String {
@@ -218,11 +223,12 @@ mod tests {
     /// One failed pull may be the network's; the kubelet's backing off says that it was more than one.
     #[test]
     fn an_image_that_cannot_be_pulled_waits_for_a_person_from_the_second_time_on() {
-        let (stalled, text) = why(&waiting_for("ErrImagePull", "not found")).unwrap();
-        assert_eq!((stalled, text.as_str()), (None, "image a:b cannot be pulled: not found"));
-        let (stalled, text) = why(&waiting_for("ImagePullBackOff", "Back-off: not found")).unwrap();
-        assert_eq!(stalled, Some(Stalled::ImagePullFailed));
-        assert!(text.starts_with("image a:b cannot be pulled: Back-off: not found; give spec.image"), "{text}");
+        let (first, said_first) = why(&waiting_for("ErrImagePull", "a:b: not found")).unwrap();
+        assert_eq!(first, Lasting::IfSaidBefore(Stalled::ImagePullFailed));
+        assert!(said_first.starts_with("image a:b cannot be pulled: a:b: not found; give spec.image"), "{said_first}");
+        let message = "Back-off pulling image a:b: ErrImagePull: a:b: not found";
+        let (again, said_again) = why(&waiting_for("ImagePullBackOff", message)).unwrap();
+        assert_eq!((again, said_again), (Lasting::Yes(Stalled::ImagePullFailed), said_first));
     }
 
     #[test]

@@ -269,11 +269,15 @@ fn a_stopped_store_is_ready_when_the_last_pod_is_gone() {
 fn what_waits_for_a_person_is_said_with_its_copy() {
     let mut world = World::settled();
     let why = "image a cannot be pulled".to_owned();
-    let trouble = Trouble { stalled: Some(Stalled::ImagePullFailed), why };
+    let trouble = Trouble { lasts: Lasting::Yes(Stalled::ImagePullFailed), why };
     (world.copies[1].is_ready, world.copies[1].trouble) = (false, Some(trouble));
     let status = world.later();
     assert_eq!(reasons(&status)[..3], ["Ready=PodsNotReady", "Reconciling=Retrying", "Stalled=ImagePullFailed"]);
     assert_eq!(said(&status, "Stalled"), "copy b: image a cannot be pulled");
+    // The kubelet tries again, which looks like the first time, and must not look like progress.
+    world.copies[1].trouble.as_mut().unwrap().lasts = Lasting::IfSaidBefore(Stalled::ImagePullFailed);
+    assert_eq!(world.status(Some(&status)), status);
+    assert_eq!(reasons(&world.later())[2], "Stalled=NotStalled");
 }
 
 #[test]
