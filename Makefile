@@ -1,13 +1,19 @@
 # `make demo` shows what logstore does, `make test` proves it. `make help` lists the rest.
 
 CARGO ?= cargo
+GO ?= go
 export CARGO_TERM_PROGRESS_WHEN ?= auto
+
+# The Go modules: what they link is written in Go.
+GO_MODULES := image charts/tests e2e/cluster e2e/cluster/csi e2e/cluster/dns e2e/cluster/kube e2e/cluster/pause e2e/kind e2e/probe
+# Those with tests that need neither a cluster nor minutes.
+GO_TESTED := image charts/tests e2e/cluster e2e/kind
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## List the targets
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
 
 .PHONY: demo
 demo: ## Run a LogStore with two copies on this machine, break it, and show that nothing is lost
@@ -18,19 +24,65 @@ build: ## Build the binaries, for development
 	$(CARGO) build --locked --workspace
 
 .PHONY: test
-test: ## Run all fast tests
+test: test-rust test-go ## Run all fast tests
+
+.PHONY: test-rust
+test-rust:
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked --workspace
+
+.PHONY: test-go
+test-go:
+	@for module in $(GO_TESTED); do \
+		echo "$(GO) -C $$module test ./..."; $(GO) -C $$module test ./... || exit 1; \
+	done
 
 .PHONY: lint
 lint: ## Check formatting, lints, documentation and that each crate builds alone
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features logstore-e2e/cluster -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
-	@for crate in logstore-api logstore-client logstore-store logstore-operator; do \
+	@for crate in logstore-api logstore-client logstore-store logstore-operator logstore-e2e; do \
 		echo "$(CARGO) check -p $$crate"; $(CARGO) check --quiet --locked -p $$crate || exit 1; \
 	done
 	K8S_OPENAPI_ENABLED_VERSION=1.37 $(CARGO) check --quiet --locked -p logstore-crds
+	@unformatted=$$(gofmt -l $(GO_MODULES)); \
+		test -z "$$unformatted" || { echo "gofmt -w would change: $$unformatted"; exit 1; }
+	@for module in $(GO_TESTED); do \
+		echo "$(GO) -C $$module vet ./..."; $(GO) -C $$module vet ./... || exit 1; \
+	done
+
+.PHONY: image
+image: ## Make the container image target/image/logstore.tar, without a container engine
+	@image/build
+
+.PHONY: cluster-up
+cluster-up: ## Start a Kubernetes of three nodes on this machine, as root; prints the path of its kubeconfig
+	@e2e/cluster/run up
+
+.PHONY: cluster-status
+cluster-status: ## Show what runs of it
+	@e2e/cluster/run status
+
+.PHONY: cluster-down
+cluster-down: ## End it, and leave nothing behind
+	@e2e/cluster/run down
+
+.PHONY: e2e
+e2e: ## Test everything on that cluster, which is started for it and ended after it
+	@e2e/run
+
+.PHONY: e2e-tests
+e2e-tests: ## Run the end-to-end tests on the cluster that KUBECONFIG names; e2e/README.md has the variables
+	$(CARGO) run --locked --quiet -p logstore-e2e --features cluster
+
+.PHONY: e2e-kind
+e2e-kind: image ## The same tests on kind, which needs a container engine
+	@e2e/kind/run
+
+.PHONY: demo-k8s
+demo-k8s: image cluster-up ## Show what logstore does on that cluster
+	@eval "$$(e2e/cluster/run env)" && demo/k8s
 
 .PHONY: bench
 bench: ## Measure against references in the same run; writes docs/benchmarks.md (ONLY=append|copies|restart for a part)
@@ -39,7 +91,9 @@ bench: ## Measure against references in the same run; writes docs/benchmarks.md 
 .PHONY: generate
 generate: ## Write the generated files anew
 	UPDATE_GENERATED=1 $(CARGO) test --locked -p logstore-api -p logstore-crds --quiet
+	UPDATE_GENERATED=1 $(CARGO) test --locked -p logstore-operator --test plan --test docs --quiet
 
 .PHONY: clean
 clean: ## Remove everything that was built
+	@test ! -e target/cluster/lock || e2e/cluster/run down
 	$(CARGO) clean

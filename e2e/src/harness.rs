@@ -147,6 +147,7 @@ fn trial(case: Case, phase: &'static str, cluster: &'static Cluster, handle: Han
             }
         };
         journal.case(phase, &name, outcome, time);
+        progress::leave();
         completion
     })
 }

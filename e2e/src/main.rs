@@ -47,9 +47,7 @@ fn run() -> Result<ExitCode> {
     let cluster: &'static Cluster = Box::leak(Box::new(runtime.block_on(Cluster::connect())?));
     runtime.block_on(cluster.refuse_if_in_use())?;
     runtime.block_on(scene::remove_old(cluster))?;
-    if std::env::var_os("DEV_NO_OPERATOR").is_none() {
-        runtime.block_on(cluster.load_images())?;
-    }
+    runtime.block_on(cluster.load_images())?;
     let journal = Arc::new(Journal::default());
     play(cluster, &runtime, &arguments, &journal)?;
     let summary = journal.summary();
@@ -60,8 +58,8 @@ fn run() -> Result<ExitCode> {
     Ok(if journal.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What is shown: first that it installs, then what can be shown side by side, then what disturbs others, and last what
-/// looks back on all of it.
+/// What is shown: first that it installs, then what can be shown side by side, then what disturbs others, and last that it
+/// goes.
 fn phases() -> Result<Vec<Phase>> {
     let together = vec![
         case!(copies::a_log_store_becomes_ready_and_shows_its_columns),
@@ -91,11 +89,10 @@ fn phases() -> Result<Vec<Phase>> {
         case!(chart::an_upgrade_restarts_no_store),
         case!(node::a_node_dies_and_comes_back_with_its_records),
         case!(rest::at_rest_the_operator_only_renews_its_lease),
-        case!(chart::uninstalling_keeps_data_and_definition),
-    ];
-    let afterwards = vec![
+        // What looks back on all of it; before the operator loses its rights while it is being removed.
         case!(access::nothing_that_the_operator_asked_for_was_forbidden),
         case!(access::each_rule_of_its_roles_was_used),
+        case!(chart::uninstalling_keeps_data_and_definition),
     ];
     Ok(vec![
         Phase {
@@ -105,7 +102,6 @@ fn phases() -> Result<Vec<Phase>> {
         },
         Phase { name: "side by side", company: Company::Together, cases: together },
         Phase { name: "one by one", company: Company::Alone, cases: alone },
-        Phase { name: "afterwards", company: Company::Alone, cases: afterwards },
     ])
 }
 
@@ -118,7 +114,7 @@ fn play(cluster: &'static Cluster, runtime: &Runtime, arguments: &Arguments, jou
         return Ok(());
     }
     // A filter may have left the first phase out.
-    if std::env::var_os("DEV_NO_OPERATOR").is_none() && !runtime.block_on(cluster.operator.helm.is_installed())? {
+    if !runtime.block_on(cluster.operator.helm.is_installed())? {
         runtime.block_on(cluster.operator.install(cluster))?;
     }
     for phase in phases {

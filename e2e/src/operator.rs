@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
@@ -96,6 +97,15 @@ impl Operator {
         let account = deployment.spec.template.spec.and_then(|pod| pod.service_account_name);
         let account = account.context("the operator's Deployment names no service account")?;
         Ok(format!("system:serviceaccount:{NAMESPACE}:{account}"))
+    }
+
+    /// When it was installed.
+    ///
+    /// # Errors
+    /// Where there is no operator.
+    pub async fn installed(&self, cluster: &Cluster) -> Result<Timestamp> {
+        let created = self.deployment(cluster).await?.metadata.creation_timestamp;
+        Ok(created.context("a Deployment without a creation time")?.0)
     }
 
     /// Waits until its one pod is ready.

@@ -14,7 +14,7 @@ use crate::wait;
 
 /// Where the HTTP client is, in the probe.
 const HTTP_PROBE: &str = "/tools/http-probe";
-/// How long a copy may take to show what another one has confirmed.
+/// How long a copy may take to show what another one has confirmed, and a Service to lead to a store that is ready.
 const SHOWN: Duration = Duration::from_secs(30);
 
 /// The pod.
@@ -107,6 +107,18 @@ impl Probe {
     #[must_use]
     pub fn http<'a>(&'a self, method: &'a str, url: &str) -> HttpCall<'a> {
         HttpCall { probe: self, method, url: url.to_owned(), flags: Vec::new(), input: Vec::new() }
+    }
+
+    /// Waits until a Service leads from here to a store: each node learns a moment later than the API server that a store
+    /// is ready.
+    ///
+    /// # Errors
+    /// Where nobody answers within half a minute.
+    pub async fn reach(&self, server: &str) -> Result<()> {
+        wait::until(&format!("{server} answers"), SHOWN, async || {
+            self.http("GET", &format!("{server}/v1/namespaces")).within_seconds(3).send().await?.json().map(drop)
+        })
+        .await
     }
 
     /// A store's description of a namespace; none where it has none.

@@ -15,6 +15,11 @@ pub fn enter(case: &str) {
     CASE.set(case.to_owned());
 }
 
+/// From here on this thread speaks of no case.
+pub fn leave() {
+    enter("");
+}
+
 /// Says one thing.
 pub fn say(text: &str) {
     let case = CASE.with_borrow(|case| if case.is_empty() { String::new() } else { format!("{case}: ") });

@@ -1,8 +1,9 @@
 //! An append that goes on while something happens to the stores.
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::oneshot;
 
@@ -34,6 +35,21 @@ impl Streamed {
     }
 }
 
+/// How far an append is, while it goes on.
+#[derive(Debug, Default)]
+pub struct Going(Cell<usize>);
+
+impl Going {
+    /// What has just been done to the stores was done while the append still had something to do.
+    ///
+    /// # Errors
+    /// Where it had not.
+    pub fn check(&self, lines: &[String]) -> Result<()> {
+        ensure!(self.0.get() < lines.len(), "all {} records were acknowledged before it was disturbed", lines.len());
+        Ok(())
+    }
+}
+
 /// Appends lines with `logstore append`, in small batches and `synced`. When so many are acknowledged, `disturb` begins;
 /// the append goes on beside it.
 ///
@@ -45,7 +61,7 @@ pub async fn append_through(
     namespace: &str,
     lines: &[String],
     after: usize,
-    disturb: impl Future<Output = Result<()>>,
+    disturb: impl AsyncFnOnce(&Going) -> Result<()>,
 ) -> Result<Streamed> {
     let mut arguments = append_arguments(servers, namespace);
     arguments.extend(["--batch=20", "--durability=synced", "--timeout=120s"].map(str::to_owned));
@@ -55,6 +71,7 @@ pub async fn append_through(
     let mut told = BufReader::new(child.stdout.take().context("a child without standard output")?).lines();
     let mut complaints = child.stderr.take().context("a child without standard error")?;
     let (reached, begins) = oneshot::channel();
+    let going = Going::default();
 
     let feed = async {
         for chunk in lines.chunks(CHUNK) {
@@ -67,12 +84,12 @@ pub async fn append_through(
         drop(stdin);
     };
     let listen = async {
-        let (mut acknowledged, mut count, mut reached) = (Vec::new(), 0, Some(reached));
+        let (mut acknowledged, mut reached) = (Vec::new(), Some(reached));
         while let Some(line) = told.next_line().await? {
             let batch = Acknowledged::parse_line(&line)?;
-            count += batch.count;
+            going.0.set(going.0.get() + batch.count);
             acknowledged.push(batch);
-            if count >= after
+            if going.0.get() >= after
                 && let Some(reached) = reached.take()
             {
                 let _ = reached.send(());
@@ -82,7 +99,7 @@ pub async fn append_through(
     };
     let disturbed = async {
         begins.await.context("the append ended before it could be disturbed")?;
-        disturb.await
+        disturb(&going).await
     };
     let complain = async {
         let mut text = String::new();

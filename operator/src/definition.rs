@@ -9,7 +9,7 @@ use kube::runtime::wait::{Condition, conditions};
 use kube::{Api, Client, ResourceExt};
 use tokio::time::{sleep, timeout};
 
-use crate::run::api::FIELD_MANAGER;
+use crate::run::api::{FIELD_MANAGER, said};
 
 /// How long the API server may take to serve it.
 const ESTABLISHED_TIMEOUT: Duration = Duration::from_secs(60);
@@ -20,13 +20,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
     /// The API server has not taken it.
-    #[error("failed to apply the definition {name}")]
+    #[error("failed to apply the definition {name}: {why}")]
     Apply {
         /// Its name.
         name: String,
         /// Why.
-        #[source]
-        source: Box<kube::Error>,
+        why: String,
     },
     /// It is there and not served.
     #[error(
@@ -49,7 +48,7 @@ pub async fn apply(client: Client) -> Result<String, DefinitionError> {
     let params = PatchParams::apply(FIELD_MANAGER).force();
     api.patch(&name, &params, &Patch::Apply(&definition))
         .await
-        .map_err(|source| DefinitionError::Apply { name: name.clone(), source: Box::new(source) })?;
+        .map_err(|error| DefinitionError::Apply { name: name.clone(), why: said(&error) })?;
     match timeout(ESTABLISHED_TIMEOUT, established(&api, &name)).await {
         Ok(()) => Ok(name),
         Err(_) => Err(DefinitionError::NotEstablished { name }),

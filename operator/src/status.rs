@@ -364,13 +364,18 @@ fn pods_trouble(facts: &Facts<'_>) -> Option<String> {
 }
 
 fn trouble(copy: &CopyFacts) -> String {
-    let why = copy.trouble.as_ref().map_or("it is starting", |trouble| trouble.why.as_str());
+    let nothing = if copy.is_running { "it is starting" } else { "there is nothing that runs it yet" };
+    let why = copy.trouble.as_ref().map_or(nothing, |trouble| trouble.why.as_str());
     format!("copy {} is not ready: {why}", copy.copy)
 }
 
 fn rollout(facts: &Facts<'_>) -> Option<String> {
-    let old: Vec<String> =
-        facts.copies.iter().filter(|copy| !copy.is_current).map(|copy| copy.copy.to_string()).collect();
+    let old: Vec<String> = facts
+        .copies
+        .iter()
+        .filter(|copy| copy.is_running && !copy.is_current)
+        .map(|copy| copy.copy.to_string())
+        .collect();
     if let Some(held) = facts.held.first() {
         return Some(held.to_string());
     }

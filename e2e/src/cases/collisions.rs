@@ -17,16 +17,19 @@ pub(crate) async fn the_same_name_in_two_namespaces_is_two_log_stores(scene: &Sc
     here.ready().await?;
     there.ready().await?;
 
-    let place = |namespace: &str| format!("http://notes.{namespace}.svc:8000/v1/namespaces/diary/records");
-    let (ours, theirs) = (place(&scene.namespace), place(&elsewhere.namespace));
-    for (url, text) in [(&ours, "here"), (&theirs, "there")] {
+    let server = |namespace: &str| format!("http://notes.{namespace}.svc:8000");
+    let (ours, theirs) = (server(&scene.namespace), server(&elsewhere.namespace));
+    let records = |server: &str| format!("{server}/v1/namespaces/diary/records");
+    for (server, text) in [(&ours, "here"), (&theirs, "there")] {
+        probe.reach(server).await?;
+        let url = &records(server);
         let answer = probe.http("POST", url).body(text).send().await?.json()?;
         ensure!(answer["offset"] == 0, "somebody else was there before: {answer}");
     }
     let before = there.incarnations().await?;
     here.delete().await?;
     here.pods_gone().await?;
-    let read = probe.http("GET", &theirs).header("Accept: text/plain").send().await?;
+    let read = probe.http("GET", &records(&theirs)).header("Accept: text/plain").send().await?;
     ensure!(read.body == "there\n", "{read:?}");
     ensure!(there.incarnations().await? == before, "the other one's pods changed");
     there.ready().await

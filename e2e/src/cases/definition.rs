@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 const RULES: &str = include_str!("../../../crds/tests/rules.yaml");
 /// Of an object whose case says no other.
 const NAME: &str = "events";
+/// The operator writes the status of a new object a few times, and then no more.
+const TRIES_MAX: usize = 10;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,14 +90,25 @@ impl Try {
         if self.name.is_none() {
             let nothing = json!({});
             let before = object(name, self.before.as_ref().unwrap_or(&nothing))?;
-            let there =
-                api.create(&PostParams::default(), &before).await.with_context(|| format!("before {self:?}"))?;
-            let mut after = object(name, &self.spec)?;
-            after.metadata.resource_version = there.resource_version();
-            outcomes.push(("the update", refusal(api.replace(name, &dry, &after).await)?));
+            api.create(&PostParams::default(), &before).await.with_context(|| format!("before {self:?}"))?;
+            outcomes.push(("the update", refusal(update(api, &dry, object(name, &self.spec)?).await)?));
             api.delete(name, &DeleteParams::default()).await?;
         }
         Ok(outcomes)
+    }
+}
+
+/// Updates what is there. The operator may write its status in between, so that what was read is old.
+async fn update(api: &Api<DynamicObject>, dry: &PostParams, mut after: DynamicObject) -> kube::Result<DynamicObject> {
+    let name = after.name_any();
+    let mut tries = 0;
+    loop {
+        after.metadata.resource_version = api.get(&name).await?.resource_version();
+        tries += 1;
+        match api.replace(&name, dry, &after).await {
+            Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES_MAX => {}
+            answer => return answer,
+        }
     }
 }
 

@@ -29,6 +29,7 @@ namespaces: [{{name: diary, rotation: {{maxSegmentBytes: 16777216}}}}]
         .await?;
     let probe = scene.probe().await?;
     notes.synced().await?;
+    probe.reach("http://notes:8000").await?;
     let pods = notes.incarnations().await?;
 
     let count = fill(&probe).await?;

@@ -32,6 +32,7 @@ async fn refused(scene: &Scene, change: &str) -> Result<String> {
     notes.apply(SPEC).await?;
     let probe = scene.probe().await?;
     notes.ready().await?;
+    probe.reach("http://notes:8000").await?;
     let before = children(&notes).await?;
     let records = "http://notes:8000/v1/namespaces/diary/records";
     probe.http("POST", records).body("before").send().await?.json()?;

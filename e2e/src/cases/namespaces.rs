@@ -85,6 +85,7 @@ pub(crate) async fn what_a_user_created_is_left_alone(scene: &Scene) -> Result<(
     notes.apply(&format!("{head}namespaces: [{{name: declared, whenRemoved: Delete}}]")).await?;
     let probe = scene.probe().await?;
     notes.synced().await?;
+    probe.reach("http://notes:8000").await?;
     let own = "http://notes:8000/v1/namespaces/own";
     let config = json!({"retention": {"max_age_seconds": 77}});
     probe.http("PUT", own).header("Content-Type: application/json").body(&config.to_string()).send().await?.json()?;

@@ -5,10 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use logstore_e2e::command::run_contract;
-use logstore_e2e::log_store::SOON;
 use logstore_e2e::records::{check_acknowledged, check_equal, numbered};
 use logstore_e2e::stream::append_through;
-use logstore_e2e::{Scene, Skipped, wait};
+use logstore_e2e::{Scene, Skipped};
 
 /// How long the node stays away, while an append waits for it.
 const AWAY: Duration = Duration::from_secs(5);
@@ -36,8 +35,9 @@ pub(crate) async fn a_node_dies_and_comes_back_with_its_records(scene: &Scene) -
 
     let urls = events.urls().await?;
     let lines = numbered("order", 10_000);
-    let streamed = append_through(&probe, &urls, "orders", &lines, 3_000, async {
+    let streamed = append_through(&probe, &urls, "orders", &lines, 3_000, async |going| {
         run_contract(down, &dies).await.context("E2E_NODE_DOWN failed")?;
+        going.check(&lines)?;
         let silent = probe.http("GET", &format!("http://{lost}:8000/v1/namespaces")).within_seconds(3).send().await;
         ensure!(silent.is_err(), "the store on node {dies} still answers: {silent:?}");
         let alive = probe.read(&format!("http://{left}:8000"), "orders").await?;
@@ -50,10 +50,7 @@ pub(crate) async fn a_node_dies_and_comes_back_with_its_records(scene: &Scene) -
 
     // The API server may not even have noticed, so the stores themselves are asked.
     for url in &urls {
-        wait::until(&format!("{url} answers"), SOON, async || {
-            probe.http("GET", &format!("{url}/v1/namespaces/orders")).within_seconds(3).send().await?.json().map(drop)
-        })
-        .await?;
+        probe.reach(url).await?;
     }
     events.ready().await?;
     let mut copies = Vec::new();

@@ -12,6 +12,7 @@ pub(crate) async fn one_copy_over_its_service_with_plain_http(scene: &Scene) -> 
     notes.apply("storage: {size: 320Mi}").await?;
     let probe = scene.probe().await?;
     notes.ready().await?;
+    probe.reach("http://notes:8000").await?;
 
     let records = "http://notes:8000/v1/namespaces/diary/records";
     let first = probe.http("POST", records).body("hello").send().await?.json()?;
@@ -66,8 +67,9 @@ pub(crate) async fn acknowledged_records_survive_a_force_deleted_pod(scene: &Sce
     let lines = numbered("order", 10_000);
     let victim = events.pod("b").await?.uid();
     let name = events.pod_name("b");
-    let streamed = append_through(&probe, &urls, "orders", &lines, 3_000, async {
-        scene.kubectl.run(&["delete", "pod", &name, "--force", "--grace-period=0"]).await.map(drop)
+    let streamed = append_through(&probe, &urls, "orders", &lines, 3_000, async |going| {
+        scene.kubectl.run(&["delete", "pod", &name, "--force", "--grace-period=0"]).await?;
+        going.check(&lines)
     })
     .await?;
     ensure!(streamed.code == Some(0), "the append ended with {:?}: {}", streamed.code, streamed.stderr);

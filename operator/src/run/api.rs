@@ -98,9 +98,9 @@ impl ApiServer {
             ClaimAct::Grow(size) if cannot_expand(&error) => Obstacle::lasting(
                 Stalled::StorageClassNotExpandable,
                 format!(
-                    "claim {name} cannot grow to {size}: {}; put the old spec.storage.size back, or let the storage class \
-                     expand volumes",
-                    chain(&error)
+                    "claim {name} cannot grow to {size}: {}; let the storage class expand volumes \
+                     (allowVolumeExpansion), or delete the LogStore and apply it with the old size: its claims stay",
+                    said(&error)
                 ),
             ),
             _ => refused(&format!("change PersistentVolumeClaim {name}"), &error),
@@ -254,7 +254,8 @@ fn outcome<T>(answer: &Result<T, kube::Error>) -> &'static str {
 }
 
 fn cannot_expand(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if matches!(status.code, 403 | 422) && !is_rbac(&status.message))
+    matches!(error, kube::Error::Api(status)
+        if matches!(status.code, 403 | 422) && !is_rbac(&status.message) && !is_quota(&status.message))
 }
 
 /// What an API server says where a role lacks a rule.
@@ -262,14 +263,27 @@ fn is_rbac(message: &str) -> bool {
     message.contains("cannot ") && message.contains(" in API group ")
 }
 
+fn is_quota(message: &str) -> bool {
+    message.contains("exceeded quota")
+}
+
+/// What the API server said, or why it said nothing. The error's own text has the answer's whole structure in it.
+#[must_use]
+pub fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => chain(error),
+    }
+}
+
 /// An answer of the API server that a pass could not go on with.
 fn refused(what: &str, error: &kube::Error) -> Obstacle {
     let kube::Error::Api(status) = error else {
-        return Obstacle::passing(format!("failed to {what}: {}", chain(error)));
+        return Obstacle::passing(format!("failed to {what}: {}", said(error)));
     };
     let why = format!("failed to {what}: {}", status.message);
     match status.code {
-        403 if status.message.contains("exceeded quota") => {
+        403 if is_quota(&status.message) => {
             Obstacle::lasting(Stalled::QuotaExceeded, format!("{why}; raise the quota, or ask for less"))
         }
         403 => Obstacle::lasting(Stalled::Forbidden, format!("{why}; give the operator's role what the chart's has")),

@@ -18,6 +18,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
+use super::api::said;
 use super::resource::StoredObject;
 use super::triggers::Triggers;
 use crate::build::{MANAGED_BY, MANAGED_BY_LABEL, NAME_LABEL};
@@ -140,10 +141,20 @@ impl Filler<'_> {
                     // What went away while the watch was broken has no event of its own.
                     Ok(Event::InitDone) => triggers.touch_all(),
                     Ok(Event::Init) => {}
-                    Err(error) => tracing::warn!("failed to watch {}: {error}; trying again", K::plural(&())),
+                    Err(error) => tracing::warn!("failed to watch {}: {}; trying again", K::plural(&()), why(&error)),
                 }
             }
         });
+    }
+}
+
+fn why(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => said(error),
+        watcher::Error::WatchError(status) => status.message.clone(),
+        watcher::Error::NoResourceVersion => error.to_string(),
     }
 }
 

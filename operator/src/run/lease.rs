@@ -14,6 +14,8 @@ use kube::{Api, Client};
 use logstore_client::error::chain;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::api::said;
+
 /// How long a Lease lasts without being renewed.
 const DURATION: Duration = Duration::from_secs(15);
 /// Who could not renew it for so long acts no more. Others begin at [`DURATION`] at the earliest.
@@ -38,8 +40,8 @@ pub struct Elector {
 enum LeaseError {
     #[error("the API server did not answer in {CALL_TIMEOUT:?}")]
     TimedOut,
-    #[error(transparent)]
-    Api(#[from] kube::Error),
+    #[error("{}", said(.0))]
+    Api(kube::Error),
 }
 
 /// The last renewal that was seen, and when it was seen first.

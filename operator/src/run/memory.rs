@@ -1,7 +1,7 @@
 //! What is remembered of each `LogStore` from one pass to the next. All of it may be lost: the next pass then asks or writes
 //! once more than it had to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use logstore_crds::LogStoreStatus;
 use super::resource::StoredObject;
 use crate::backoff::Backoff;
 use crate::build::ChildId;
+
+/// Versions of one object that a cache may be behind by.
+const SUPERSEDED_MAX: usize = 16;
 
 /// What is remembered of all.
 #[derive(Debug, Default)]
@@ -26,11 +29,19 @@ struct Remembered {
 }
 
 /// The status that was written last.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Written {
-    /// The version of the object that it was written over. As long as the cache shows that one, it is behind.
-    over: Option<String>,
+    /// Versions of the object from before it. As long as the cache shows one of these, it is behind.
+    superseded: VecDeque<String>,
+    /// The version that came of it.
+    version: Option<String>,
     status: LogStoreStatus,
+}
+
+impl Written {
+    fn is_newer_than(&self, object: &StoredObject) -> bool {
+        object.metadata.resource_version.as_ref().is_some_and(|version| self.superseded.contains(version))
+    }
 }
 
 impl Default for Remembered {
@@ -45,15 +56,22 @@ impl Memory {
     pub fn status(&self, object: &StoredObject) -> Option<LogStoreStatus> {
         let written = self.all().get(&ObjectRef::from_obj(object)).and_then(|remembered| remembered.written.clone());
         match written {
-            Some(Written { over, status }) if over == object.metadata.resource_version => Some(status),
+            Some(written) if written.is_newer_than(object) => Some(written.status),
             _ => object.status(),
         }
     }
 
-    /// A status was written.
-    pub fn wrote(&self, object: &StoredObject, status: LogStoreStatus) {
-        let over = object.metadata.resource_version.clone();
-        self.of(&ObjectRef::from_obj(object), |remembered| remembered.written = Some(Written { over, status }));
+    /// A status was written, and the object has this version since.
+    pub fn wrote(&self, object: &StoredObject, status: LogStoreStatus, version: Option<String>) {
+        self.of(&ObjectRef::from_obj(object), |remembered| {
+            let before = remembered.written.take().unwrap_or_default();
+            let mut superseded = before.superseded;
+            superseded.extend(object.metadata.resource_version.clone().into_iter().chain(before.version));
+            while superseded.len() > SUPERSEDED_MAX {
+                superseded.pop_front();
+            }
+            remembered.written = Some(Written { superseded, version, status });
+        });
     }
 
     /// A child was applied, and has this version since.
@@ -113,8 +131,16 @@ mod tests {
         let memory = Memory::default();
         let copies = |object: &StoredObject| memory.status(object).map(|status| status.copies);
         assert_eq!(copies(&object("7")), Some(1));
-        memory.wrote(&object("7"), LogStoreStatus { copies: 2, ..LogStoreStatus::default() });
+        let written = |copies| LogStoreStatus { copies, ..LogStoreStatus::default() };
+        memory.wrote(&object("7"), written(2), Some("8".to_owned()));
         assert_eq!(copies(&object("7")), Some(2));
-        assert_eq!(copies(&object("8")), Some(1), "the cache has caught up, or somebody else has written");
+        memory.wrote(&object("7"), written(3), Some("9".to_owned()));
+        assert_eq!(
+            (copies(&object("7")), copies(&object("8"))),
+            (Some(3), Some(3)),
+            "the cache comes through each version"
+        );
+        assert_eq!(copies(&object("9")), Some(1), "the cache has caught up");
+        assert_eq!(copies(&object("10")), Some(1), "somebody else has written");
     }
 }

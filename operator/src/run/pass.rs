@@ -96,6 +96,12 @@ impl Context {
 }
 
 impl Pass<'_> {
+    /// As the log names it.
+    fn name(&self) -> String {
+        let ObjectRef { name, namespace, .. } = &self.reference;
+        format!("LogStore {}/{name}", namespace.as_deref().unwrap_or_default())
+    }
+
     /// Brings everything to what the spec says.
     async fn follow(&self, store: &ValidatedStore) -> (Outcome, Result<(), Obstacle>) {
         let caches = &self.context.caches;
@@ -112,6 +118,9 @@ impl Pass<'_> {
             return (Outcome::Failed, Err(obstacle));
         }
         let carried = self.carry_out(store, &observation, plan).await;
+        if let Some(obstacle) = &carried.obstacle {
+            tracing::warn!("{}: {}", self.name(), obstacle.why);
+        }
         self.settle(store, &observation);
         let facts = self.facts(store, &desired, &observation, &carried);
         let outcome = outcome(&facts);
@@ -130,7 +139,7 @@ impl Pass<'_> {
         let outcome = match said {
             Ok(()) => outcome,
             Err(obstacle) => {
-                tracing::warn!("{}: {}", self.reference, obstacle.why);
+                tracing::warn!("{}: {}", self.name(), obstacle.why);
                 Outcome::Failed
             }
         };
@@ -183,7 +192,9 @@ impl Pass<'_> {
         }
         let carried = Carried::default();
         let facts = self.facts(store, desired, observation, &carried);
-        let facts = Facts { applied: None, ..facts.facts() };
+        // Of the first generation there is no other to be told from, and what is said now can stay.
+        let applied = facts.generation_applied(observed);
+        let facts = Facts { applied, ..facts.facts() };
         self.write(status::compute(&facts, self.previous.as_ref(), Timestamp::now())).await
     }
 
@@ -216,7 +227,7 @@ impl Pass<'_> {
             api.claim(store.namespace(), step, false).await?;
         }
         for (copy, metadata) in claims::outgrown(store, observation) {
-            tracing::info!("{}: making the StatefulSet of copy {copy} anew for a larger volume", self.reference);
+            tracing::info!("{}: making the StatefulSet of copy {copy} anew for a larger volume", self.name());
             api.let_go(store.namespace(), &metadata).await?;
         }
         Ok(())
@@ -244,7 +255,7 @@ impl Pass<'_> {
         {
             return Err(leaving(&id, "it is being made anew for a larger volume"));
         }
-        tracing::info!("{}: applying {id}", self.reference);
+        tracing::info!("{}: applying {id}", self.name());
         let version = self.context.api.apply(store.namespace(), child, is_there).await?;
         self.context.memory.applied(&self.reference, id, version);
         Ok(())
@@ -283,7 +294,7 @@ impl Pass<'_> {
         copy: CopyName,
     ) -> Result<Option<Held>, Obstacle> {
         let Some(pod) = observation.pods.get(&copy) else { return Ok(None) };
-        tracing::info!("{}: replacing pod {}", self.reference, stateful_set::pod_name(store, copy));
+        tracing::info!("{}: replacing pod {}", self.name(), stateful_set::pod_name(store, copy));
         if !pods::is_ready(pod) {
             self.context.api.delete_pod(store.namespace(), &pod.metadata).await?;
             return Ok(None);
@@ -338,8 +349,8 @@ impl Pass<'_> {
         if self.context.memory.status(self.object).as_ref() == Some(&status) {
             return Ok(());
         }
-        self.context.api.write_status(self.object, &status).await?;
-        self.context.memory.wrote(self.object, status);
+        let version = self.context.api.write_status(self.object, &status).await?;
+        self.context.memory.wrote(self.object, status, version);
         Ok(())
     }
 }
@@ -356,6 +367,11 @@ struct OwnedFacts<'a> {
 }
 
 impl OwnedFacts<'_> {
+    /// What is said of the generation that was carried out, before this one is.
+    fn generation_applied(&self, observed: Option<i64>) -> Option<u64> {
+        observed.is_none().then_some(self.generation)
+    }
+
     fn facts(&self) -> Facts<'_> {
         Facts {
             store: self.store,

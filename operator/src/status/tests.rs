@@ -134,6 +134,17 @@ fn a_first_start_is_told_from_a_store_that_went_away() {
     assert_eq!(said(&later, "Ready"), "copy b is not ready: it was ended by signal 9");
 }
 
+/// What cannot be created, for a quota or a policy, was called a rolling update.
+#[test]
+fn a_copy_without_a_pod_is_being_created_not_replaced() {
+    let mut world = World::settled();
+    let copy = &mut world.copies[0];
+    (copy.is_running, copy.is_ready, copy.is_current) = (false, false, false);
+    let first = world.status(None);
+    assert_eq!(reasons(&first)[..2], ["Ready=Initializing", "Reconciling=Creating"]);
+    assert_eq!(said(&first, "Ready"), "copy a is not ready: there is nothing that runs it yet");
+}
+
 #[test]
 fn a_new_generation_is_not_ready_before_it_is_followed() {
     let mut world = World::settled();

@@ -1,0 +1,7 @@
+module logstore.dev/probe
+
+go 1.26.0
+
+require logstore.dev/image v0.0.0
+
+replace logstore.dev/image => ../../image
