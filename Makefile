@@ -88,6 +88,10 @@ demo-k8s: image cluster-up ## Show what logstore does on that cluster
 bench: ## Measure against references in the same run; writes docs/benchmarks.md (ONLY=append|copies|restart for a part)
 	$(CARGO) bench --locked -p logstore-store --bench figures
 
+.PHONY: bench-k8s
+bench-k8s: ## Measure the operator on the cluster of cluster-up; writes its section of docs/benchmarks.md
+	@e2e/run figures
+
 .PHONY: generate
 generate: ## Write the generated files anew
 	UPDATE_GENERATED=1 $(CARGO) test --locked -p logstore-api -p logstore-crds --quiet

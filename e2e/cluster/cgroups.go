@@ -55,13 +55,17 @@ func readHierarchies() ([]hierarchy, error) {
 	return found, nil
 }
 
-// findHierarchies prefers v1 where both are there: in such a hybrid the v2 tree has no controllers.
+// findHierarchies takes the tree of v2 that a machine may have beside those of v1 for one of them: the kubelet uses no
+// controllers there, and runc makes its groups in all.
 func findHierarchies(mounts []mounted) []hierarchy {
 	var first, second []hierarchy
 	for _, mount := range mounts {
+		below := strings.HasPrefix(mount.point, "/sys/fs/cgroup/")
 		switch {
-		case mount.kind == "cgroup" && strings.HasPrefix(mount.point, "/sys/fs/cgroup/"):
+		case mount.kind == "cgroup" && below:
 			first = append(first, hierarchy{point: mount.point, version: 1, controllers: mountedControllers(mount.options)})
+		case mount.kind == "cgroup2" && below:
+			first = append(first, hierarchy{point: mount.point, version: 1})
 		case mount.kind == "cgroup2" && mount.point == "/sys/fs/cgroup":
 			second = []hierarchy{{point: mount.point, version: 2}}
 		}

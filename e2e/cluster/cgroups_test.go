@@ -30,7 +30,9 @@ func TestEachTreeOfTheFirstVersionIsUsed(t *testing.T) {
 			t.Errorf("%s has version %d", hierarchy.point, hierarchy.version)
 		}
 	}
-	want := []string{"/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpuset", "/sys/fs/cgroup/systemd"}
+	want := []string{
+		"/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpuset", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified",
+	}
 	if !slices.Equal(points, want) {
 		t.Errorf("got %v", points)
 	}

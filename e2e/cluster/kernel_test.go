@@ -55,7 +55,7 @@ func TestGroupsWorkOnTheKernelsOwnTreesOfThisMachine(t *testing.T) {
 	liveAndDie(t)
 }
 
-// On a machine with cgroup v1 the tree of v2 is there as well, only without controllers.
+// On a machine with cgroup v1 the tree of v2 is there as well, with the controllers that v1 does not use.
 func TestGroupsWorkOnTheKernelsOwnTreeOfTheSecondVersion(t *testing.T) {
 	if inNamespace(t, syscall.CLONE_NEWNS) {
 		return
@@ -76,7 +76,21 @@ func TestGroupsWorkOnTheKernelsOwnTreeOfTheSecondVersion(t *testing.T) {
 	if found, err := readHierarchies(); err != nil || len(found) != 1 || found[0].version != 2 {
 		t.Fatalf("got %v, %v", found, err)
 	}
+	before := readFrom(t, "/sys/fs/cgroup/cgroup.subtree_control")
+	enabled, err := controllersToEnable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	liveAndDie(t)
+	if missing, err := controllersToEnable(); err != nil || len(missing) != 0 {
+		t.Errorf("not enabled: %v, %v", missing, err)
+	}
+	if err := unpark(enabled); err != nil {
+		t.Fatal(err)
+	}
+	if after := readFrom(t, "/sys/fs/cgroup/cgroup.subtree_control"); after != before {
+		t.Errorf("the enabled controllers were %q and are %q; %v were to go", before, after, enabled)
+	}
 }
 
 // liveAndDie starts a process in a group, as a daemon starts, and ends it with its group.

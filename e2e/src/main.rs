@@ -20,8 +20,8 @@ use logstore_e2e::{Cluster, case, progress, scene};
 use tokio::runtime::Runtime;
 
 use cases::{
-    access, chart, claims, collisions, copies, definition, full_disk, image, install, invalid_spec, life, namespaces,
-    node, paused, records, rest, rollout, stopped,
+    access, chart, claims, collisions, copies, definition, full_disk, growth, image, install, invalid_spec, life,
+    namespaces, node, paused, records, rest, rollout, stopped,
 };
 
 fn main() -> ExitCode {
@@ -74,6 +74,8 @@ fn phases() -> Result<Vec<Phase>> {
         case!(life::a_deleted_log_store_comes_back_with_its_data),
         case!(claims::when_deleted_delete_takes_the_claims),
         case!(claims::when_deleted_can_be_changed_back_to_retain),
+        case!(growth::a_volume_grows_while_its_pod_runs),
+        case!(growth::a_volume_that_cannot_grow_is_said),
         case!(stopped::a_stopped_log_store_runs_nothing_and_comes_back),
         case!(paused::a_pause_holds_a_change_back),
         case!(invalid_spec::a_field_of_the_operator_is_refused_and_stores_go_on),

@@ -20,6 +20,7 @@ pub(crate) mod definition;
 pub(crate) mod invalid_spec;
 
 pub(crate) mod full_disk;
+pub(crate) mod growth;
 pub(crate) mod node;
 
 pub(crate) mod chart;

@@ -56,18 +56,21 @@ impl Report {
         println!("{}", self.table());
     }
 
-    /// Keeps the table, with where it comes from.
+    /// Keeps the table, with where it comes from. Sections of others, which begin with a heading, stay.
     pub(crate) fn write(&self, path: &str) {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let path = format!("{root}/{path}");
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        let sections = before.find("\n## ").map_or("", |start| &before[start..]);
         let text = format!(
             "# Benchmarks\n\nWritten by `make bench`; do not edit. Each comparison ran in interleaved rounds in one run on one \
              machine, servers and load on the same cores; a figure is the median of its rounds, with the lowest and highest \
-             beside it. Ratios carry over to other machines, rates do not.\n\n{}\nMachine: {}. Commit: {}.\n",
+             beside it. Ratios carry over to other machines, rates do not.\n\n{}\nMachine: {}. Commit: {}.\n{sections}",
             self.table(),
             machine(),
             commit(root),
         );
-        std::fs::write(format!("{root}/{path}"), text).unwrap();
+        std::fs::write(path, text).unwrap();
     }
 }
 
