@@ -7,7 +7,7 @@ export CARGO_TERM_PROGRESS_WHEN ?= auto
 # The Go modules: what they link is written in Go.
 GO_MODULES := image charts/tests e2e/cluster e2e/cluster/csi e2e/cluster/dns e2e/cluster/kube e2e/cluster/pause e2e/kind e2e/probe
 # Those with tests that need neither a cluster nor minutes.
-GO_TESTED := image charts/tests e2e/cluster e2e/kind
+GO_TESTED := image charts/tests e2e/cluster e2e/cluster/csi e2e/kind e2e/probe
 
 .DEFAULT_GOAL := help
 
@@ -99,5 +99,5 @@ generate: ## Write the generated files anew
 
 .PHONY: clean
 clean: ## Remove everything that was built
-	@test ! -e target/cluster/lock || e2e/cluster/run down
+	@test ! -e target/cluster/saved.json || e2e/cluster/run down
 	$(CARGO) clean
