@@ -75,7 +75,7 @@ pub fn build(store: &ValidatedStore, surroundings: &Surroundings) -> Children<De
     let stateful_set = |copy| (copy, stateful_set::build(store, copy, surroundings));
     Children {
         service_account: service_account::build(store),
-        config_map: config_map::build(store),
+        config_map: config_map::build(store, surroundings),
         headless_service: service::headless(store),
         client_service: service::client(store),
         disruption_budget: disruption_budget::build(store),

@@ -106,6 +106,7 @@ conditions! {
         SyncingNamespaces True "The namespaces are being pushed to the stores.";
         Retrying True "Something has failed and is tried again; the message says what.";
         Settled False "There is nothing to do.";
+        Blocked False "A person must act first, see Stalled; it is tried again all the same.";
         Paused False "spec.paused holds everything.";
     }
 

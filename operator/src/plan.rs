@@ -168,7 +168,8 @@ mod tests {
     fn only_what_differs_is_applied_and_before_any_pod_goes() {
         let (before, after) = (children("copies: 2"), children("copies: 2, listener: {port: 9000}"));
         let plan = plan(&after, &observed(&before, &[OLD, OLD]));
-        assert_eq!(steps(&plan), ["Service events-headless", "StatefulSet events-a", "StatefulSet events-b"]);
+        let expected = ["ConfigMap events", "Service events-headless", "StatefulSet events-a", "StatefulSet events-b"];
+        assert_eq!(steps(&plan), expected);
     }
 
     #[test]

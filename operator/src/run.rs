@@ -30,12 +30,14 @@ pub mod resource;
 pub mod settlers;
 pub mod triggers;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -58,6 +60,8 @@ const CONCURRENCY: u16 = 16;
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// How long a pass may take.
 const PASS_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the API server may say nothing on a connection.
+const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long passes under way may go on after a signal.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -174,6 +178,9 @@ impl Stop {
 async fn client() -> Result<(Client, String), RunError> {
     let mut config = Config::infer().await.map_err(|error| RunError::Configuration(Box::new(error)))?;
     config.default_retry = false;
+    // Longer than a quiet watch lasts. An API server whose machine has died never answers, and never closes either.
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.reset_reader_on_write = true;
     let namespace = config.default_namespace.clone();
     let client = Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))?;
     Ok((client, namespace))
@@ -186,8 +193,9 @@ struct Scope {
 }
 
 fn scopes(client: &Client, options: &Options, metrics: &Arc<Metrics>, tasks: &mut JoinSet<()>) -> Vec<Scope> {
-    let names: Vec<Option<&str>> = match &options.namespaces[..] {
-        [] => vec![None],
+    // Named twice is watched once.
+    let names: BTreeSet<Option<&str>> = match &options.namespaces[..] {
+        [] => [None].into(),
         names => names.iter().map(|name| Some(name.as_str())).collect(),
     };
     let scope = |namespace| {
@@ -235,9 +243,14 @@ async fn act(
     }
     tracing::info!("stopping; passes under way are finished");
     let finished = async { while controllers.join_next().await.is_some() {} };
-    if tokio::time::timeout(SHUTDOWN_TIMEOUT, finished).await.is_err() {
-        tracing::warn!("passes were still under way after {SHUTDOWN_TIMEOUT:?}");
+    tokio::select! {
+        () = finished => {}
+        () = tokio::time::sleep(SHUTDOWN_TIMEOUT) => {
+            tracing::warn!("passes were still under way after {SHUTDOWN_TIMEOUT:?}");
+        }
+        () = elector.keep() => return Err(RunError::LeaseLost),
     }
+    controllers.abort_all();
     Ok(())
 }
 
@@ -252,7 +265,9 @@ async fn control(scope: Scope, metrics: Arc<Metrics>, mut stop: Stop) {
     let working = Arc::new((Arc::clone(&context), metrics));
     let results = controller.run(
         |object: Arc<StoredObject>, working| async move { reconcile(&object, &working.0, &working.1).await },
-        |object, _: &TimedOut, working| Action::requeue(working.0.memory.failed(&(&*object).into())),
+        |object, _: &TimedOut, working| {
+            Action::requeue(working.0.memory.failed(&ObjectRef::from_obj(&*object), object.generation()))
+        },
         working,
     );
     results
@@ -260,8 +275,7 @@ async fn control(scope: Scope, metrics: Arc<Metrics>, mut stop: Stop) {
             match result {
                 Ok(_) => {}
                 Err(controller::Error::ObjectNotFound(object)) => {
-                    let gone = kube::runtime::reflector::ObjectRef::new(&object.name)
-                        .within(object.namespace.as_deref().unwrap_or_default());
+                    let gone = ObjectRef::new(&object.name).within(object.namespace.as_deref().unwrap_or_default());
                     context.forget(&gone);
                     triggers.forget(&gone);
                 }
@@ -287,8 +301,10 @@ impl Outcome {
         match self {
             Self::Settled => "settled",
             Self::Progressing => "progressing",
+            Self::Waiting => "waiting",
             Self::Refused => "refused",
             Self::Failed => "failed",
+            Self::Resting => "resting",
         }
     }
 }

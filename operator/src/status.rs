@@ -7,7 +7,7 @@ use logstore_crds::{
 };
 
 use crate::build::{CopyName, service};
-use crate::conditions::{NamespacesSynced, Paused, Ready, Reason, Reconciling, Stalled};
+use crate::conditions::{NamespacesSynced, Paused, Ready, Reason, Reconciling, Stalled, Truth};
 use crate::plan::Held;
 use crate::settle::{Removal, Settled, Standing};
 use crate::validate::{InvalidSpec, Mode, ValidatedStore};
@@ -142,9 +142,9 @@ pub fn compute(facts: &Facts<'_>, previous: Option<&LogStoreStatus>, now: Timest
         observed_generation: generation,
         conditions,
         copies: u32::from(facts.store.copies()),
-        pods: if facts.store.mode() == Mode::Stopped { 0 } else { u32::from(facts.store.copies()) },
+        pods: pods(facts, previous),
         ready_pods: ready_pods(facts.copies),
-        image: facts.image.map(str::to_owned),
+        image: image(facts, previous),
         endpoints: Endpoints {
             http: service::client_url(facts.store),
             copies: facts.copies.iter().map(endpoint).collect(),
@@ -153,16 +153,26 @@ pub fn compute(facts: &Facts<'_>, previous: Option<&LogStoreStatus>, now: Timest
     }
 }
 
-/// The status where a spec cannot be followed and the one before it is not known any more: what was said of the stores
-/// stays, except for what is seen of their pods.
+/// A spec that cannot be followed, where the one before it is not known any more.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a> {
+    /// What is wrong with it.
+    pub invalid: &'a InvalidSpec,
+    /// Whether it asks for a pause.
+    pub is_paused: bool,
+    /// Stores that are ready.
+    pub ready_pods: u32,
+}
+
+/// The status of a refused spec: what was said of the stores stays, except for what is seen of their pods.
 #[must_use]
 pub fn refuse(
-    invalid: &InvalidSpec,
+    refused: &Refused<'_>,
     generation: Option<i64>,
-    ready_pods: u32,
     previous: Option<&LogStoreStatus>,
     now: Timestamp,
 ) -> LogStoreStatus {
+    let Refused { invalid, is_paused, ready_pods } = *refused;
     let goes_on = || "the spec cannot be followed, see Stalled; the stores go on as they are".to_owned();
     let kept = |name: &str| previous.and_then(|status| find(status, name)).cloned();
     let unasked = || (NamespacesSynced::NotSynced, "the spec cannot be followed".to_owned());
@@ -173,7 +183,12 @@ pub fn refuse(
             condition((Reconciling::Settled, goes_on()), generation, previous, now),
             condition((Stalled::InvalidSpec, invalid.to_string()), generation, previous, now),
             kept(NamespacesSynced::CONDITION).unwrap_or_else(|| condition(unasked(), generation, previous, now)),
-            condition(not_paused(), generation, previous, now),
+            condition(
+                if is_paused { (Paused::HeldBySpec, held_by_spec()) } else { not_paused() },
+                generation,
+                previous,
+                now,
+            ),
         ],
         ready_pods,
         ..previous.cloned().unwrap_or_default()
@@ -186,6 +201,23 @@ fn observed_generation(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> 
         Mode::Paused => previous.and_then(|status| status.observed_generation),
         Mode::Running | Mode::Stopped => i64::try_from(facts.generation).ok(),
     }
+}
+
+/// The status that goes on speaking of the spec before, while this one is held back.
+fn held<'a>(facts: &Facts<'_>, previous: Option<&'a LogStoreStatus>) -> Option<&'a LogStoreStatus> {
+    previous.filter(|_| facts.store.mode() == Mode::Paused)
+}
+
+fn pods(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> u32 {
+    match (held(facts, previous), facts.store.mode()) {
+        (Some(held), _) => held.pods,
+        (None, Mode::Stopped) => 0,
+        (None, Mode::Running | Mode::Paused) => u32::from(facts.store.copies()),
+    }
+}
+
+fn image(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> Option<String> {
+    held(facts, previous).map_or_else(|| facts.image.map(str::to_owned), |held| held.image.clone())
 }
 
 fn ready_pods(copies: &[CopyFacts]) -> u32 {
@@ -225,6 +257,12 @@ fn reconciling(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> Said<Rec
     }
     if facts.store.mode() == Mode::Paused {
         return (Reconciling::Paused, held_by_spec());
+    }
+    // Whoever waits by kstatus takes what is still reconciling for something that may yet succeed.
+    if let (lasting, why) = stalled(facts, previous)
+        && lasting.truth() == Truth::True
+    {
+        return (Reconciling::Blocked, why);
     }
     if let Some(obstacle) = facts.obstacle {
         return (obstacle.reconciling, obstacle.why.clone());
@@ -383,8 +421,13 @@ fn rollout(facts: &Facts<'_>) -> Option<String> {
 }
 
 fn has_been_up(previous: Option<&LogStoreStatus>) -> bool {
-    let ready = previous.and_then(|status| find(status, Ready::CONDITION));
-    ready.is_some_and(|condition| condition.reason != Ready::Initializing.name())
+    let reason = |status: &LogStoreStatus| find(status, Ready::CONDITION).map(|condition| condition.reason.clone());
+    previous.is_some_and(|status| match reason(status).as_deref() {
+        None | Some("Initializing") => false,
+        // These tell nothing of the stores.
+        Some("Paused" | "InvalidSpec") => status.ready_pods > 0,
+        Some(_) => true,
+    })
 }
 
 fn is_failing(facts: &Facts<'_>) -> bool {
@@ -412,9 +455,7 @@ fn synced(declared: usize) -> String {
 }
 
 fn namespaces(facts: &Facts<'_>, previous: Option<&LogStoreStatus>) -> NamespacesStatus {
-    if let Some(previous) =
-        previous.filter(|_| facts.store.mode() == Mode::Paused).or_else(|| said_before(facts, previous))
-    {
+    if let Some(previous) = held(facts, previous).or_else(|| said_before(facts, previous)) {
         return previous.namespaces.clone();
     }
     let desired = count(facts.store.namespaces().len());

@@ -27,6 +27,7 @@ use logstore_crds::{ListenerService, LogStore, LogStoreSpec, Storage, WhenDelete
 use serde_json::{Map, Value};
 
 use self::finding::{Findings, shown};
+use self::schema::Unknown;
 use crate::yaml;
 
 pub use self::finding::{Finding, InvalidSpec};
@@ -190,13 +191,26 @@ pub fn text(text: &str) -> Result<ValidatedStore, InvalidSpec> {
     }
 }
 
-/// A `LogStore` as JSON: from a file, or from an API server.
+/// A `LogStore` as JSON, as a user wrote it.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn object(value: Value) -> Result<ValidatedStore, InvalidSpec> {
+    validated(value, Unknown::Refused)
+}
+
+/// A `LogStore` as an API server has stored it. Fields that are not known here are those of a newer definition, which an
+/// operator that is older for a while must not stumble over: it leaves them alone.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn stored(value: Value) -> Result<ValidatedStore, InvalidSpec> {
+    validated(value, Unknown::LeftAlone)
+}
+
+fn validated(value: Value, unknown: Unknown) -> Result<ValidatedStore, InvalidSpec> {
     let mut findings = Findings::default();
-    let store = whole(value, &mut findings);
+    let store = whole(value, unknown, &mut findings);
     match store {
         Some(store) if findings.is_empty() => Ok(store),
         _ => Err(findings.into_invalid()),
@@ -242,7 +256,7 @@ pub fn change(before: &ValidatedStore, after: &ValidatedStore) -> Result<(), Inv
 }
 
 /// None where a finding says why.
-fn whole(value: Value, findings: &mut Findings) -> Option<ValidatedStore> {
+fn whole(value: Value, unknown: Unknown, findings: &mut Findings) -> Option<ValidatedStore> {
     let Value::Object(mut fields) = value else {
         findings.add(
             "",
@@ -255,7 +269,7 @@ fn whole(value: Value, findings: &mut Findings) -> Option<ValidatedStore> {
     // What the operator answers; a file that came out of `kubectl get` has it.
     fields.remove("status");
     let mut rest = Value::Object(fields);
-    schema::check(logstore_crds::schema(), "", &mut rest, findings);
+    schema::check(logstore_crds::schema(), unknown, "", &mut rest, findings);
 
     let metadata = identity(metadata, findings);
     let spec = serde_json::from_value(rest["spec"].take()).ok();
@@ -342,7 +356,7 @@ fn sound(metadata: Identity, spec: &LogStoreSpec, findings: &mut Findings) -> Op
     }
     let image = image::choice(image.as_ref(), findings);
     let volume = volume(storage, findings);
-    let pod_template = pod_template::parse(pod_template.as_ref(), findings);
+    let pod_template = pod_template::parse(pod_template.as_ref(), listener.port, findings);
     let defaults = namespaces::defaults(namespace_defaults, findings);
     let namespaces = namespaces::declared(namespace_defaults, namespaces, findings);
     Some(ValidatedStore {

@@ -64,6 +64,15 @@ impl Child<'_> {
         ChildId { kind, name: metadata.name.clone().unwrap_or_default() }
     }
 
+    /// The copy that it is of; none where it is of all.
+    #[must_use]
+    pub fn copy(&self) -> Option<CopyName> {
+        match self {
+            Self::StatefulSet(copy, _) => Some(*copy),
+            Self::ServiceAccount(_) | Self::ConfigMap(_) | Self::Service(_) | Self::PodDisruptionBudget(_) => None,
+        }
+    }
+
     /// Stands for everything in it.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {

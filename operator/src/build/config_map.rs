@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use logstore_api::config::{self, StoreConfig};
 
 use super::child::Fingerprint;
 use super::metadata::metadata;
+use super::{Surroundings, stateful_set};
 use crate::validate::ValidatedStore;
 
 /// The file's name in the ConfigMap.
@@ -18,13 +20,24 @@ pub fn name(store: &ValidatedStore) -> String {
     store.name().to_owned()
 }
 
+/// The operator's image when the pods' template was made, and what stands for that template. As long as a LogStore asks for
+/// the same, its stores keep the image that they have, so a new operator restarts nothing. They stand here because a
+/// StatefulSet is made anew when volumes grow.
+pub const OPERATOR_IMAGE_ANNOTATION: &str = "logstore.dev/operator-image";
+/// See [`OPERATOR_IMAGE_ANNOTATION`].
+pub const TEMPLATE_ANNOTATION: &str = "logstore.dev/template";
+
 /// The ConfigMap. Pods see a change within the kubelet's sync period, and stores read the file again by themselves.
 #[must_use]
-pub fn build(store: &ValidatedStore) -> ConfigMap {
+pub fn build(store: &ValidatedStore, surroundings: &Surroundings) -> ConfigMap {
     // The configuration has text keys and finite numbers: it always has a JSON form.
     let json = serde_json::to_string_pretty(&store_config(store)).unwrap_or_default();
+    let annotations = BTreeMap::from([
+        (OPERATOR_IMAGE_ANNOTATION.to_owned(), surroundings.image.clone()),
+        (TEMPLATE_ANNOTATION.to_owned(), stateful_set::template_fingerprint(store, surroundings).to_string()),
+    ]);
     ConfigMap {
-        metadata: metadata(store, name(store)),
+        metadata: ObjectMeta { annotations: Some(annotations), ..metadata(store, name(store)) },
         data: Some(BTreeMap::from([(FILE.to_owned(), json)])),
         ..ConfigMap::default()
     }

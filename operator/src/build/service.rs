@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use logstore_crds::ListenerService;
 
-use super::metadata::{metadata, store_selector};
+use super::CopyName;
+use super::metadata::{copy_selector, metadata, store_selector};
 use super::stateful_set::HTTP_PORT_NAME;
 use crate::validate::ValidatedStore;
 
@@ -38,6 +39,8 @@ pub fn client(store: &ValidatedStore) -> Option<Service> {
         let spec = ServiceSpec {
             type_: Some(format!("{kind:?}")),
             ip_family_policy: ip_family_policy.map(|policy| format!("{policy:?}")),
+            // The one copy: of a LogStore that had more, pods may be left.
+            selector: CopyName::first(1).next().map(|copy| copy_selector(store, copy)),
             ..spec(store)
         };
         let mut metadata = metadata(store, client_name(store));

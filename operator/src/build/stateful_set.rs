@@ -50,12 +50,6 @@ const GRACE_SECONDS: i64 = 30;
 /// In the template: stands for the configuration that is read only at the start.
 const CONFIG_ANNOTATION: &str = "logstore.dev/restart-config";
 
-/// On a StatefulSet: the operator's image when its template was made, and what stands for that template. As long as a
-/// LogStore asks for the same, its stores keep the image that they have, so a new operator restarts nothing.
-pub const OPERATOR_IMAGE_ANNOTATION: &str = "logstore.dev/operator-image";
-/// See [`OPERATOR_IMAGE_ANNOTATION`].
-pub const TEMPLATE_ANNOTATION: &str = "logstore.dev/template";
-
 /// Name of a copy's StatefulSet.
 #[must_use]
 pub fn name(store: &ValidatedStore, copy: CopyName) -> String {
@@ -84,17 +78,8 @@ pub fn url(store: &ValidatedStore, copy: CopyName) -> String {
 /// The StatefulSet of a copy.
 #[must_use]
 pub fn build(store: &ValidatedStore, copy: CopyName, surroundings: &Surroundings) -> StatefulSet {
-    let template = template(store, copy, surroundings);
-    let annotations = BTreeMap::from([
-        (OPERATOR_IMAGE_ANNOTATION.to_owned(), surroundings.image.clone()),
-        (TEMPLATE_ANNOTATION.to_owned(), Fingerprint::of(&template).to_string()),
-    ]);
     StatefulSet {
-        metadata: ObjectMeta {
-            labels: Some(copy_labels(store, copy)),
-            annotations: Some(annotations),
-            ..metadata(store, name(store, copy))
-        },
+        metadata: ObjectMeta { labels: Some(copy_labels(store, copy)), ..metadata(store, name(store, copy)) },
         spec: StatefulSetSpec {
             replicas: Some(if store.mode() == Mode::Stopped { 0 } else { 1 }),
             service_name: Some(service::headless_name(store)),
@@ -110,12 +95,19 @@ pub fn build(store: &ValidatedStore, copy: CopyName, surroundings: &Surroundings
                 when_deleted: Some("Retain".to_owned()),
                 when_scaled: Some("Retain".to_owned()),
             }),
-            template,
+            template: template(store, copy, surroundings),
             volume_claim_templates: Some(vec![data_claim(store, copy)]),
             ..StatefulSetSpec::default()
         },
         ..StatefulSet::default()
     }
+}
+
+/// Stands for the pods' template, with everything of the `LogStore` and of its surroundings that is in it.
+#[must_use]
+pub fn template_fingerprint(store: &ValidatedStore, surroundings: &Surroundings) -> Fingerprint {
+    let templates = CopyName::first(store.copies()).map(|copy| template(store, copy, surroundings));
+    Fingerprint::of(&templates.collect::<Vec<_>>())
 }
 
 fn template(store: &ValidatedStore, copy: CopyName, surroundings: &Surroundings) -> PodTemplateSpec {

@@ -80,7 +80,8 @@ impl ApiServer {
     /// # Errors
     /// What stands against it.
     pub async fn claim(&self, namespace: &str, step: &ClaimStep, dry_run: bool) -> Result<(), Obstacle> {
-        let ClaimStep { metadata: ObjectMeta { name, uid, resource_version, .. }, act } = step;
+        let ClaimStep { metadata: ObjectMeta { name, uid, resource_version, owner_references, .. }, act } = step;
+        let is_owned = owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
         let name = name.as_deref().unwrap_or_default();
         let patch = match act {
             ClaimAct::Grow(size) => {
@@ -99,8 +100,13 @@ impl ApiServer {
                 Stalled::StorageClassNotExpandable,
                 format!(
                     "claim {name} cannot grow to {size}: {}; let the storage class expand volumes \
-                     (allowVolumeExpansion), or delete the LogStore and apply it with the old size: its claims stay",
-                    said(&error)
+                     (allowVolumeExpansion), or delete the LogStore and apply it with the old size: {}",
+                    said(&error),
+                    if is_owned {
+                        "set storage.whenDeleted to Retain first, or the data goes with it"
+                    } else {
+                        "its claims stay"
+                    }
                 ),
             ),
             _ => refused(&format!("change PersistentVolumeClaim {name}"), &error),

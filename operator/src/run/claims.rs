@@ -28,19 +28,21 @@ pub enum ClaimAct {
     Own(Vec<OwnerReference>),
 }
 
-/// Everything to do with the claims that there are: what grows comes first.
+/// Everything to do with the claims that there are. Whose they are comes first: that data stays must not wait for a growth
+/// that may never be possible. Kubernetes lets only bound claims grow.
 #[must_use]
 pub fn plan(store: &ValidatedStore, observed: &Observation) -> Vec<ClaimStep> {
     let grow = observed.claims.values().filter_map(|claim| {
         let wanted = &store.volume().size;
-        let act = requested(claim)?.is_less_than(wanted).then(|| ClaimAct::Grow(wanted.clone()))?;
+        let is_bound = claim.status.as_ref()?.phase.as_deref() == Some("Bound");
+        let act = (is_bound && requested(claim)?.is_less_than(wanted)).then(|| ClaimAct::Grow(wanted.clone()))?;
         Some(ClaimStep { metadata: claim.metadata.clone(), act })
     });
     let own = observed.claims.values().filter_map(|claim| {
         let act = ClaimAct::Own(owners(store, &claim.metadata)?);
         Some(ClaimStep { metadata: claim.metadata.clone(), act })
     });
-    grow.chain(own).filter(|step| step.metadata.deletion_timestamp.is_none()).collect()
+    own.chain(grow).filter(|step| step.metadata.deletion_timestamp.is_none()).collect()
 }
 
 /// The owners that a claim should have, where they are others than it has.
@@ -60,15 +62,11 @@ fn follower(store: &ValidatedStore, uid: &str) -> OwnerReference {
     OwnerReference { controller: None, block_owner_deletion: None, ..owner(store, uid) }
 }
 
-/// StatefulSets whose claim template asks for another size. It cannot be changed in place: they are made anew, while their
-/// pods stay.
-pub fn outgrown(store: &ValidatedStore, observed: &Observation) -> Vec<(CopyName, ObjectMeta)> {
-    let outgrown = observed.stateful_sets.iter().filter(|(_, stateful_set)| {
-        let size = template_size(stateful_set);
-        stateful_set.metadata.deletion_timestamp.is_none()
-            && size.is_some_and(|size| size.is_less_than(&store.volume().size))
-    });
-    outgrown.map(|(copy, stateful_set)| (*copy, stateful_set.metadata.clone())).collect()
+/// The StatefulSet of a copy, where its claim template asks for less than it should. It cannot be changed in place.
+#[must_use]
+pub fn outgrown<'a>(store: &ValidatedStore, observed: &'a Observation, copy: CopyName) -> Option<&'a StatefulSet> {
+    let stateful_set = observed.stateful_sets.get(&copy)?;
+    template_size(stateful_set)?.is_less_than(&store.volume().size).then_some(stateful_set)
 }
 
 /// Volumes that are not as large yet as their claims ask for; none where all are.
@@ -120,7 +118,7 @@ mod tests {
         plan(store, &observed(claim)).into_iter().map(|step| step.act).collect()
     }
 
-    const ONE_GIB: &str = "{spec: {resources: {requests: {storage: 1Gi}}}}";
+    const ONE_GIB: &str = "{spec: {resources: {requests: {storage: 1Gi}}}, status: {phase: Bound}}";
 
     #[test]
     fn a_claim_grows_and_never_shrinks() {
@@ -137,10 +135,27 @@ mod tests {
         assert_eq!((owners[0].uid.as_str(), owners[0].controller), ("now", None));
         let of_ours = "{metadata: {ownerReferences: [{apiVersion: v1, kind: A, name: a, uid: x}, \
                        {apiVersion: logstore.dev/v1alpha1, kind: LogStore, name: events, uid: now}]}, \
-                       spec: {resources: {requests: {storage: 1Gi}}}}";
+                       spec: {resources: {requests: {storage: 1Gi}}}, status: {phase: Bound}}";
         let [ClaimAct::Own(owners)] = &acts(&keep, of_ours)[..] else { panic!() };
         assert_eq!(owners.iter().map(|owner| owner.uid.as_str()).collect::<Vec<_>>(), ["x"]);
         assert_eq!((acts(&keep, ONE_GIB), acts(&go, of_ours)), (vec![], vec![]));
+    }
+
+    /// A pod without a node has a claim without a volume, which cannot grow; asking for it held back the very change that
+    /// would have given the pod a node.
+    #[test]
+    fn a_claim_without_a_volume_waits() {
+        assert_eq!(
+            acts(&store("{size: 2Gi}"), "{spec: {resources: {requests: {storage: 1Gi}}}, status: {phase: Pending}}"),
+            []
+        );
+    }
+
+    /// Whoever sees that a volume cannot grow may want to delete the LogStore and keep its data.
+    #[test]
+    fn whose_a_claim_is_comes_before_its_growth() {
+        let acts = acts(&store("{size: 2Gi, whenDeleted: Delete}"), ONE_GIB);
+        assert!(matches!(acts[..], [ClaimAct::Own(_), ClaimAct::Grow(_)]), "{acts:?}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn is_nothing(value: &Value) -> bool {
         Value::Object(fields) => fields.values().all(is_nothing),
         Value::Bool(value) => !value,
         Value::String(text) => text.is_empty(),
-        Value::Number(_) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
     }
 }
 

@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use logstore_client::error::chain;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::api::said;
 
@@ -38,7 +38,7 @@ pub struct Elector {
 /// A call on the Lease that has failed.
 #[derive(Debug, thiserror::Error)]
 enum LeaseError {
-    #[error("the API server did not answer in {CALL_TIMEOUT:?}")]
+    #[error("the API server did not answer in time")]
     TimedOut,
     #[error("{}", said(.0))]
     Api(kube::Error),
@@ -110,7 +110,9 @@ impl Elector {
         loop {
             sleep(wait).await;
             let begun = Instant::now();
-            wait = match self.renew().await {
+            // An attempt that hangs must not outlast the deadline.
+            let renewal = timeout_at(renewed + RENEW_DEADLINE, self.renew()).await;
+            wait = match renewal.unwrap_or(Err(LeaseError::TimedOut)) {
                 Ok(true) => {
                     renewed = begun;
                     RENEW_EVERY

@@ -8,6 +8,8 @@ use std::time::Duration;
 use kube::runtime::reflector::ObjectRef;
 use logstore_crds::LogStoreStatus;
 
+use tokio::time::Instant;
+
 use super::resource::StoredObject;
 use crate::backoff::Backoff;
 use crate::build::ChildId;
@@ -23,9 +25,17 @@ pub struct Memory(Mutex<HashMap<ObjectRef<StoredObject>, Remembered>>);
 #[derive(Debug)]
 struct Remembered {
     backoff: Backoff,
+    rest: Option<Rest>,
     written: Option<Written>,
     /// The version that each child had after it was applied.
     applied: BTreeMap<ChildId, String>,
+}
+
+/// After a failure.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    generation: Option<i64>,
+    until: Instant,
 }
 
 /// The status that was written last.
@@ -46,7 +56,7 @@ impl Written {
 
 impl Default for Remembered {
     fn default() -> Self {
-        Self { backoff: Backoff::of_passes(), written: None, applied: BTreeMap::new() }
+        Self { backoff: Backoff::of_passes(), rest: None, written: None, applied: BTreeMap::new() }
     }
 }
 
@@ -87,16 +97,30 @@ impl Memory {
         version.is_some() && applied.map(String::as_str) == version
     }
 
-    /// How long to wait before a failed pass is made again.
+    /// How long to wait before a failed pass over this generation is made again.
     #[must_use]
-    pub fn failed(&self, object: &ObjectRef<StoredObject>) -> Duration {
-        self.of(object, |remembered| remembered.backoff.after(Duration::ZERO))
+    pub fn failed(&self, object: &ObjectRef<StoredObject>, generation: Option<i64>) -> Duration {
+        self.of(object, |remembered| {
+            let wait = remembered.backoff.after(Duration::ZERO);
+            remembered.rest = Some(Rest { generation, until: Instant::now() + wait });
+            wait
+        })
+    }
+
+    /// How long a pass must wait because one has failed a moment ago. The status that told of it touches its object, and so
+    /// would be a reason to try again at once. A new generation does not wait.
+    #[must_use]
+    pub fn rests(&self, object: &ObjectRef<StoredObject>, generation: Option<i64>) -> Option<Duration> {
+        let rest = self.all().get(object).and_then(|remembered| remembered.rest)?;
+        let left = rest.until.saturating_duration_since(Instant::now());
+        (rest.generation == generation && !left.is_zero()).then_some(left)
     }
 
     /// A pass has not failed.
     pub fn succeeded(&self, object: &ObjectRef<StoredObject>) {
         if let Some(remembered) = self.all().get_mut(object) {
             remembered.backoff.reset();
+            remembered.rest = None;
         }
     }
 
@@ -123,6 +147,17 @@ mod tests {
             "{{metadata: {{name: events, namespace: a, resourceVersion: '{version}'}}, status: {{copies: 1}}}}"
         );
         serde_saphyr::from_str(&text).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_failed_rests_but_not_over_a_new_generation() {
+        let (memory, object) = (Memory::default(), ObjectRef::from_obj(&object("7")));
+        assert_eq!(memory.rests(&object, Some(1)), None);
+        let wait = memory.failed(&object, Some(1));
+        assert_eq!(memory.rests(&object, Some(1)), Some(wait));
+        assert_eq!(memory.rests(&object, Some(2)), None);
+        tokio::time::sleep(wait).await;
+        assert_eq!(memory.rests(&object, Some(1)), None);
     }
 
     /// A cache that is behind showed the status from before; writing over it once more gave the times of transition anew.

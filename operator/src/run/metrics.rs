@@ -15,7 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 /// How a pass ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PassLabels {
-    /// `settled`, `progressing`, `refused`, `failed`.
+    /// `settled`, `progressing`, `waiting`, `refused`, `failed`, `resting`.
     pub outcome: &'static str,
 }
 

@@ -11,10 +11,16 @@ use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::belonging::{self, Belonging};
 use super::caches::Caches;
-use crate::build::stateful_set::{self, OPERATOR_IMAGE_ANNOTATION, TEMPLATE_ANNOTATION};
-use crate::build::{Child, ChildId, Children, CopyName, Desired, Fingerprint, Surroundings, build};
+use super::pods;
+use super::resource::StoredObject;
+use crate::build::config_map::{self, OPERATOR_IMAGE_ANNOTATION, TEMPLATE_ANNOTATION};
+use crate::build::{Child, ChildId, Children, CopyName, Desired, Surroundings, build, stateful_set};
 use crate::validate::ValidatedStore;
+
+/// Copies that a `LogStore` can have.
+const COPIES_MAX: u8 = 5;
 
 /// An object that is there.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,31 +54,47 @@ impl Observation {
             let existing = existing(caches, store.namespace(), child, &id.name)?;
             Some((id, existing))
         });
+        let stateful_sets = stateful_sets(caches, store);
+        let pod = |copy: CopyName| {
+            let pod = find(&caches.pods, store, &stateful_set::pod_name(store, copy))?;
+            is_of(&pod.metadata, stateful_sets.get(&copy).map(|found| &found.metadata)).then_some((copy, pod))
+        };
+        let claim = |copy: CopyName| {
+            let claim = find(&caches.claims, store, &stateful_set::claim_name(store, copy))?;
+            (belonging::of_claim(&claim.metadata, store) == Belonging::Ours).then_some((copy, claim))
+        };
         Self {
             children: children.collect(),
-            stateful_sets: stateful_sets(caches, store),
-            pods: of_copies()
-                .filter_map(|copy| Some((copy, find(&caches.pods, store, &stateful_set::pod_name(store, copy))?)))
-                .collect(),
-            claims: of_copies()
-                .filter_map(|copy| Some((copy, find(&caches.claims, store, &stateful_set::claim_name(store, copy))?)))
-                .collect(),
+            pods: of_copies().filter_map(pod).collect(),
+            claims: of_copies().filter_map(claim).collect(),
+            stateful_sets,
         }
     }
+}
+
+/// Pods of a `LogStore` that are ready, where no more than its name is known.
+#[must_use]
+pub fn ready_pods(caches: &Caches, object: &ObjectRef<StoredObject>) -> u32 {
+    let is_ready = |copy: &CopyName| {
+        let name = format!("{}-{copy}-0", object.name);
+        let pod = caches.pods.get(&ObjectRef::new(&name).within(object.namespace.as_deref().unwrap_or_default()));
+        pod.is_some_and(|pod| pods::is_ready(&pod) && !pods::is_leaving(&pod))
+    };
+    CopyName::first(COPIES_MAX).filter(is_ready).map(|_| 1).sum()
 }
 
 /// The image that counts as the operator's own for a `LogStore`: the one that its stores were given, as long as it asks
 /// for the same; else the one of this operator. So a new operator alone restarts no store.
 #[must_use]
 pub fn operator_image(caches: &Caches, store: &ValidatedStore, own: &str) -> String {
-    let kept = stateful_sets(caches, store).into_iter().find_map(|(copy, existing)| {
-        let annotations = existing.metadata.annotations.as_ref()?;
-        let image = annotations.get(OPERATOR_IMAGE_ANNOTATION)?;
-        let again = stateful_set::build(store, copy, &Surroundings { image: image.clone() });
-        let is_same = Fingerprint::of(&again.spec.template).to_string() == *annotations.get(TEMPLATE_ANNOTATION)?;
-        is_same.then(|| image.clone())
-    });
-    kept.unwrap_or_else(|| own.to_owned())
+    let kept = || {
+        let config_map = find(&caches.config_maps, store, &config_map::name(store))?;
+        let annotations = config_map.metadata.annotations.as_ref()?;
+        let image = annotations.get(OPERATOR_IMAGE_ANNOTATION)?.clone();
+        let again = stateful_set::template_fingerprint(store, &Surroundings { image: image.clone() });
+        (again.to_string() == *annotations.get(TEMPLATE_ANNOTATION)?).then_some(image)
+    };
+    kept().unwrap_or_else(|| own.to_owned())
 }
 
 /// The children as they should be, with the image that counts.
@@ -81,8 +103,18 @@ pub fn desired(caches: &Caches, store: &ValidatedStore, own_image: &str) -> Chil
     build(store, &Surroundings { image: operator_image(caches, store, own_image) })
 }
 
+/// Whether a pod was made by this StatefulSet, not by one of an earlier LogStore whose pods still go. What a StatefulSet let
+/// go of has no owner, until the next one takes it up.
+fn is_of(pod: &ObjectMeta, stateful_set: Option<&ObjectMeta>) -> bool {
+    let controller = pod.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    controller.is_none_or(|owner| stateful_set.is_some_and(|found| found.uid.as_deref() == Some(owner.uid.as_str())))
+}
+
 fn stateful_sets(caches: &Caches, store: &ValidatedStore) -> BTreeMap<CopyName, Arc<StatefulSet>> {
-    let found = |copy| Some((copy, find(&caches.stateful_sets, store, &stateful_set::name(store, copy))?));
+    let found = |copy| {
+        let found = find(&caches.stateful_sets, store, &stateful_set::name(store, copy))?;
+        (belonging::of_child(&found.metadata, store) == Belonging::Ours).then_some((copy, found))
+    };
     CopyName::first(store.copies()).filter_map(found).collect()
 }
 
@@ -109,4 +141,28 @@ where
 {
     let object = cache.get(&ObjectRef::new(name).within(namespace))?;
     Some(Existing { metadata: object.meta().clone(), value: serde_json::to_value(&*object).unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(text: &str) -> ObjectMeta {
+        serde_saphyr::from_str(text).unwrap()
+    }
+
+    /// A LogStore that was deleted and applied again at once was Ready with the pod of its earlier life, which then went.
+    #[test]
+    fn a_pod_of_an_earlier_life_does_not_count() {
+        let stateful_set = metadata("{uid: now}");
+        let of = |uid: &str| {
+            metadata(&format!(
+                "{{ownerReferences: [{{apiVersion: apps/v1, kind: StatefulSet, name: a, uid: {uid}, controller: true}}]}}"
+            ))
+        };
+        assert!(is_of(&of("now"), Some(&stateful_set)));
+        assert!(!is_of(&of("before"), Some(&stateful_set)));
+        assert!(!is_of(&of("before"), None));
+        assert!(is_of(&metadata("{}"), None), "the StatefulSet is being made anew");
+    }
 }

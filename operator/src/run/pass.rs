@@ -1,9 +1,10 @@
 //! One pass over one `LogStore`: observe → validate → build → plan → apply → settle → status. Nothing in it waits for
 //! anything but the API server: what is not there yet touches the `LogStore` when it comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
@@ -49,10 +50,14 @@ pub enum Outcome {
     Settled,
     /// Something is on its way.
     Progressing,
+    /// Something is waited for that no watch may tell of.
+    Waiting,
     /// A person must act.
     Refused,
     /// Something has failed and is tried again.
     Failed,
+    /// It has failed a moment ago; nothing was done.
+    Resting,
 }
 
 /// One `LogStore` in one pass.
@@ -68,6 +73,8 @@ struct Pass<'a> {
 struct Carried {
     obstacle: Option<Obstacle>,
     held: Vec<Held>,
+    /// Copies whose StatefulSet was changed by this very pass: what the cache shows of them is of before.
+    changed: BTreeSet<CopyName>,
 }
 
 impl Context {
@@ -79,9 +86,12 @@ impl Context {
             self.forget(&reference);
             return (Outcome::Settled, Action::await_change());
         }
+        if let Some(rest) = self.memory.rests(&reference, object.generation()) {
+            return (Outcome::Resting, Action::requeue(rest));
+        }
         let previous = self.memory.status(object);
         let pass = Pass { context: self, object, reference, previous };
-        let (outcome, said) = match validate::object(object.document()) {
+        let (outcome, said) = match validate::stored(object.document()) {
             Ok(store) => pass.follow(&store).await,
             Err(invalid) => pass.refuse(&invalid).await,
         };
@@ -129,8 +139,14 @@ impl Pass<'_> {
 
     /// Says that the spec cannot be followed, and touches nothing.
     async fn refuse(&self, invalid: &InvalidSpec) -> (Outcome, Result<(), Obstacle>) {
-        let ready = self.previous.as_ref().map_or(0, |status| status.ready_pods);
-        let status = status::refuse(invalid, self.object.generation(), ready, self.previous.as_ref(), Timestamp::now());
+        // What the stores shall have is not known, and where their pods are is not looked at.
+        self.context.settlers.forget(&self.reference);
+        let refused = status::Refused {
+            invalid,
+            is_paused: self.object.is_paused(),
+            ready_pods: observe::ready_pods(&self.context.caches, &self.reference),
+        };
+        let status = status::refuse(&refused, self.object.generation(), self.previous.as_ref(), Timestamp::now());
         (Outcome::Refused, self.write(status).await)
     }
 
@@ -144,8 +160,10 @@ impl Pass<'_> {
             }
         };
         let action = match outcome {
-            Outcome::Failed => Action::requeue(memory.failed(&self.reference)),
-            Outcome::Refused => Action::requeue(LOOK_AGAIN),
+            Outcome::Failed | Outcome::Resting => {
+                Action::requeue(memory.failed(&self.reference, self.object.generation()))
+            }
+            Outcome::Refused | Outcome::Waiting => Action::requeue(LOOK_AGAIN),
             Outcome::Settled | Outcome::Progressing => Action::await_change(),
         };
         if outcome != Outcome::Failed {
@@ -201,12 +219,15 @@ impl Pass<'_> {
     /// Claims first, then children, then pods. What stands against one step ends the pass; the next one goes on.
     async fn carry_out(&self, store: &ValidatedStore, observation: &Observation, plan: Plan<'_>) -> Carried {
         let Plan { steps, held } = plan;
-        let mut carried = Carried { obstacle: None, held };
+        let mut carried = Carried { obstacle: None, held, changed: BTreeSet::new() };
         let done = async {
             self.grow_claims(store, observation).await?;
             for step in steps {
                 match step {
-                    Step::Apply(child) => self.apply(store, observation, child).await?,
+                    Step::Apply(child) => {
+                        let is_changed = self.apply(store, observation, child).await?;
+                        carried.changed.extend(child.copy().filter(|_| is_changed));
+                    }
                     Step::ReplacePod(copy) => carried.held.extend(self.replace(store, observation, copy).await?),
                 }
             }
@@ -218,22 +239,28 @@ impl Pass<'_> {
 
     async fn grow_claims(&self, store: &ValidatedStore, observation: &Observation) -> Result<(), Obstacle> {
         let api = &self.context.api;
-        let steps = claims::plan(store, observation);
+        let (own, steps): (Vec<_>, Vec<_>) =
+            claims::plan(store, observation).into_iter().partition(|step| matches!(step.act, ClaimAct::Own(_)));
+        for step in &own {
+            api.claim(store.namespace(), step, false).await?;
+        }
         // None grows before it is known that all can.
-        for step in steps.iter().filter(|step| matches!(step.act, ClaimAct::Grow(_))) {
+        for step in &steps {
             api.claim(store.namespace(), step, true).await?;
         }
         for step in &steps {
             api.claim(store.namespace(), step, false).await?;
         }
-        for (copy, metadata) in claims::outgrown(store, observation) {
-            tracing::info!("{}: making the StatefulSet of copy {copy} anew for a larger volume", self.name());
-            api.let_go(store.namespace(), &metadata).await?;
-        }
         Ok(())
     }
 
-    async fn apply(&self, store: &ValidatedStore, observation: &Observation, child: Child<'_>) -> Result<(), Obstacle> {
+    /// Makes a child as it should be, and tells whether that has changed anything.
+    async fn apply(
+        &self,
+        store: &ValidatedStore,
+        observation: &Observation,
+        child: Child<'_>,
+    ) -> Result<bool, Obstacle> {
         let id = child.id();
         let known = observation.children.get(&id);
         let metadata = match known {
@@ -250,15 +277,32 @@ impl Pass<'_> {
         if let (false, Child::StatefulSet(copy, _)) = (is_there, child) {
             self.check_claim(store, observation, copy).await?;
         }
-        if let Child::StatefulSet(copy, _) = child
-            && claims::outgrown(store, observation).iter().any(|(outgrown, _)| *outgrown == copy)
+        if let Child::StatefulSet(copy, wanted) = child
+            && let Some(outgrown) = claims::outgrown(store, observation, copy)
         {
-            return Err(leaving(&id, "it is being made anew for a larger volume"));
+            return self.make_anew(store, copy, wanted, outgrown).await.map(|()| true);
         }
         tracing::info!("{}: applying {id}", self.name());
         let version = self.context.api.apply(store.namespace(), child, is_there).await?;
+        let is_changed = known.is_none_or(|known| known.metadata.resource_version != version);
         self.context.memory.applied(&self.reference, id, version);
-        Ok(())
+        Ok(is_changed)
+    }
+
+    /// A StatefulSet's claim template cannot be changed. Everything else of it is applied first, so that it is known to be
+    /// acceptable; then it is deleted, its pod runs on, and the next pass makes it with the larger claim.
+    async fn make_anew(
+        &self,
+        store: &ValidatedStore,
+        copy: CopyName,
+        wanted: &StatefulSet,
+        outgrown: &StatefulSet,
+    ) -> Result<(), Obstacle> {
+        tracing::info!("{}: making the StatefulSet of copy {copy} anew for a larger volume", self.name());
+        let mut acceptable = wanted.clone();
+        acceptable.spec.volume_claim_templates = outgrown.spec.volume_claim_templates.clone();
+        self.context.api.apply(store.namespace(), Child::StatefulSet(copy, &acceptable), true).await?;
+        self.context.api.let_go(store.namespace(), &outgrown.metadata).await
     }
 
     /// A StatefulSet takes up whatever claim has the right name.
@@ -307,12 +351,11 @@ impl Pass<'_> {
     fn settle(&self, store: &ValidatedStore, observation: &Observation) {
         let settlers = &self.context.settlers;
         let serving = pods::serving(store, observation);
-        // Before the first store serves there is nobody to ask, and what was said before a restart still holds.
         if store.mode() == Mode::Stopped {
             settlers.forget(&self.reference);
             return;
         }
-        let copies = pods::facts(store, observation).into_iter().map(|facts| {
+        let copies = pods::facts(store, observation, &BTreeSet::new()).into_iter().map(|facts| {
             let CopyFacts { copy, trouble, .. } = facts;
             let why = || trouble.map_or_else(|| "it is starting".to_owned(), |trouble| trouble.why);
             (copy, serving.get(&copy).cloned().ok_or_else(why))
@@ -333,7 +376,7 @@ impl Pass<'_> {
             generation: self.object.generation().and_then(|generation| u64::try_from(generation).ok()).unwrap_or(0),
             image: image(desired),
             growing: claims::growing(observation),
-            copies: pods::facts(store, observation),
+            copies: pods::facts(store, observation, &carried.changed),
             carried,
             settled: self.context.settlers.settled(&self.reference),
         }
@@ -399,9 +442,9 @@ fn outcome(facts: &OwnedFacts<'_>) -> Outcome {
     match &facts.carried.obstacle {
         Some(Obstacle { stalled: Some(_), .. }) => Outcome::Refused,
         Some(Obstacle { reconciling: Reconciling::Retrying, .. }) => Outcome::Failed,
-        Some(_) => Outcome::Refused,
+        Some(_) => Outcome::Waiting,
         // A budget tells nobody when it lets a pod go.
-        None if facts.carried.held.iter().any(|held| held.waits_for == Predicate::Eviction) => Outcome::Refused,
+        None if facts.carried.held.iter().any(|held| held.waits_for == Predicate::Eviction) => Outcome::Waiting,
         None if facts.carried.held.is_empty() => Outcome::Settled,
         None => Outcome::Progressing,
     }

@@ -1,7 +1,7 @@
 //! What the pods of a `LogStore` tell: which of them run what they should, which serve, and what is wrong with the rest.
 //! Pure. Texts carry neither times nor counts, because each change of them would be a write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodStatus};
@@ -27,12 +27,14 @@ pub fn observed(observation: &Observation) -> BTreeMap<CopyName, ObservedPod> {
     observation.pods.iter().map(observed).collect()
 }
 
-/// What the status says of each copy.
+/// What the status says of each copy. Of those whose StatefulSet was `changed` since it was observed, it is not known yet
+/// whether their pods run what they should.
 #[must_use]
-pub fn facts(store: &ValidatedStore, observation: &Observation) -> Vec<CopyFacts> {
+pub fn facts(store: &ValidatedStore, observation: &Observation, changed: &BTreeSet<CopyName>) -> Vec<CopyFacts> {
     let facts = |copy| {
         let pod = observation.pods.get(&copy).map(std::convert::AsRef::as_ref);
         let revision = observation.stateful_sets.get(&copy).and_then(|found| revision(found));
+        let revision = revision.filter(|_| !changed.contains(&copy));
         CopyFacts {
             copy,
             url: stateful_set::url(store, copy),
@@ -187,12 +189,6 @@ fn not_ready(pod: &Pod, status: &PodStatus) -> Option<Trouble> {
     }
     let restarted = container(pod).is_some_and(|container| container.restart_count > 0);
     restarted.then(|| Trouble::passing("its store is starting again".to_owned()))
-}
-
-/// Name of a copy's pod, for messages.
-#[must_use]
-pub fn name(store: &ValidatedStore, copy: CopyName) -> String {
-    stateful_set::pod_name(store, copy)
 }
 
 #[cfg(test)]

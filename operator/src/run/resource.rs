@@ -38,6 +38,12 @@ impl StoredObject {
         serde_json::from_value(self.rest.get("status")?.clone()).ok()
     }
 
+    /// Whether its spec asks for a pause, whatever else is in it.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.rest.get("spec").and_then(|spec| spec.get("paused")) == Some(&Value::Bool(true))
+    }
+
     /// Its generation.
     #[must_use]
     pub fn generation(&self) -> Option<i64> {

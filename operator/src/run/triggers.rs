@@ -36,7 +36,8 @@ impl Triggers {
     /// Anything may have changed.
     pub fn touch_all(&self) {
         let mut state = self.state();
-        state.touched = state.known.clone();
+        let known = state.known.clone();
+        state.touched.extend(known);
         self.notify.notify_one();
     }
 

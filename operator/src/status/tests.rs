@@ -283,7 +283,7 @@ fn what_waits_for_a_person_is_said_with_its_copy() {
     let trouble = Trouble { lasts: Lasting::Yes(Stalled::ImagePullFailed), why };
     (world.copies[1].is_ready, world.copies[1].trouble) = (false, Some(trouble));
     let status = world.later();
-    assert_eq!(reasons(&status)[..3], ["Ready=PodsNotReady", "Reconciling=Retrying", "Stalled=ImagePullFailed"]);
+    assert_eq!(reasons(&status)[..3], ["Ready=PodsNotReady", "Reconciling=Blocked", "Stalled=ImagePullFailed"]);
     assert_eq!(said(&status, "Stalled"), "copy b: image a cannot be pulled");
     // The kubelet tries again, which looks like the first time, and must not look like progress.
     world.copies[1].trouble.as_mut().unwrap().lasts = Lasting::IfSaidBefore(Stalled::ImagePullFailed);
@@ -295,7 +295,9 @@ fn what_waits_for_a_person_is_said_with_its_copy() {
 fn a_refused_spec_leaves_what_was_said_of_the_stores() {
     let before = World::settled().status(None);
     let invalid = InvalidSpec::of_document("spec.copies: is wrong");
-    let status = refuse(&invalid, Some(4), 1, Some(&before), Timestamp::from_second(9).unwrap());
+    let refused = Refused { invalid: &invalid, is_paused: true, ready_pods: 1 };
+    let status = refuse(&refused, Some(4), Some(&before), Timestamp::from_second(9).unwrap());
+    assert_eq!(reasons(&status)[4], "Paused=HeldBySpec");
     assert_eq!(reasons(&status)[..3], ["Ready=InvalidSpec", "Reconciling=Settled", "Stalled=InvalidSpec"]);
     assert_eq!((status.observed_generation, status.ready_pods, status.pods), (Some(4), 1, 2));
     assert_eq!((status.namespaces, status.endpoints), (before.namespaces, before.endpoints));
@@ -338,6 +340,18 @@ const LASTING: [Stalled; 6] = [
     Stalled::ForeignObject,
     Stalled::ImagePullFailed,
 ];
+
+/// By kstatus, what is reconciling may yet succeed: `helm --wait` sat out its whole time on what a person had to mend.
+#[test]
+fn what_is_stalled_is_not_reconciling() {
+    for stalled in LASTING {
+        let mut world = World::settled();
+        world.obstacle = Some(Obstacle::lasting(stalled, "no".to_owned()));
+        let status = world.later();
+        assert_eq!(reasons(&status)[1], "Reconciling=Blocked");
+        assert_eq!(find(&status, "Stalled").unwrap().status, "True");
+    }
+}
 
 /// A reason that no case leads to is one that nobody can see.
 #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::DeepMerge;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
+use logstore_crds::log_store::ADMIN_PORT;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -80,7 +81,7 @@ struct GivenMetadata {
 }
 
 /// None where a finding says why.
-pub(super) fn parse(template: Option<&Value>, findings: &mut Findings) -> Option<PodTemplate> {
+pub(super) fn parse(template: Option<&Value>, port: u16, findings: &mut Findings) -> Option<PodTemplate> {
     let Some(template) = template else { return Some(PodTemplate::default()) };
     let before = findings.count();
     let Given { metadata: GivenMetadata { labels, annotations }, spec: given } = decode(PATH, template, findings)?;
@@ -89,7 +90,7 @@ pub(super) fn parse(template: Option<&Value>, findings: &mut Findings) -> Option
     refuse_unknown(template, &decoded, findings);
     refuse_own_metadata("labels", &labels, findings);
     refuse_own_metadata("annotations", &annotations, findings);
-    refuse_own_fields(&spec, findings);
+    refuse_own_fields(&spec, &[port, ADMIN_PORT], findings);
     (findings.count() == before).then_some(PodTemplate { labels, annotations, spec: decoded })
 }
 
@@ -143,7 +144,7 @@ fn refuse_own_metadata(field: &str, given: &BTreeMap<String, String>, findings: 
     }
 }
 
-fn refuse_own_fields(spec: &Value, findings: &mut Findings) {
+fn refuse_own_fields(spec: &Value, own_ports: &[u16], findings: &mut Findings) {
     refuse_fields(&format!("{PATH}.spec"), spec, &OWN_FIELDS, findings);
     for (path, volume) in named(spec, "volumes") {
         refuse_name(&path, volume, &[DATA_VOLUME, CONFIG_VOLUME], findings);
@@ -154,7 +155,7 @@ fn refuse_own_fields(spec: &Value, findings: &mut Findings) {
     for (path, container) in named(spec, "containers") {
         if container["name"] == CONTAINER {
             refuse_fields(&path, container, &OWN_CONTAINER_FIELDS, findings);
-            refuse_own_places(&path, container, findings);
+            refuse_own_places(&path, container, own_ports, findings);
         } else if container.get("image").is_none() {
             let message =
                 format!("is missing; give one, or name the container {CONTAINER:?} to change the store's own");
@@ -193,22 +194,37 @@ fn refuse_name(path: &str, given: &Value, own: &[&str], findings: &mut Findings)
 }
 
 /// Ports and directories of the store's container that are the operator's.
-fn refuse_own_places(path: &str, container: &Value, findings: &mut Findings) {
+fn refuse_own_places(path: &str, container: &Value, own_ports: &[u16], findings: &mut Findings) {
     let entries = |list: &str| container[list].as_array().cloned().unwrap_or_default();
     for (index, mount) in entries("volumeMounts").iter().enumerate() {
-        if let Some(place) = mount["mountPath"].as_str().filter(|place| [DATA_DIR, CONFIG_DIR].contains(place)) {
-            let message = format!("{place:?} is the operator's own; choose another directory");
+        if let Some(place) = mount["mountPath"].as_str().filter(|place| meets_own_place(place)) {
+            let message =
+                format!("{place:?} meets {DATA_DIR} or {CONFIG_DIR}, which are the store's; choose another directory");
             findings.add(format!("{path}.volumeMounts[{index}].mountPath"), message);
         }
     }
     for (index, port) in entries("ports").iter().enumerate() {
         if let Some(name) = port["name"].as_str().filter(|name| [HTTP_PORT_NAME, ADMIN_PORT_NAME].contains(name)) {
-            findings.add(
-                format!("{path}.ports[{index}].name"),
-                format!("{name:?} is the operator's own; choose another name"),
-            );
+            let message = format!("{name:?} is the operator's own; choose another name");
+            findings.add(format!("{path}.ports[{index}].name"), message);
+        }
+        // Ports are merged by number, so one of these would lose the name by which probes and Services find it.
+        let number = port["containerPort"].as_u64();
+        if let Some(number) = number.filter(|number| own_ports.iter().any(|own| u64::from(*own) == *number)) {
+            let message = format!("{number} is the store's own port; choose another one");
+            findings.add(format!("{path}.ports[{index}].containerPort"), message);
         }
     }
+}
+
+/// Whether a directory is one of the store's, or above or below one: a mount there would hide its records.
+fn meets_own_place(place: &str) -> bool {
+    let parts = |path: &str| -> Vec<String> {
+        path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
+    };
+    let place = parts(place);
+    let meets = |own: &str| place.iter().zip(parts(own)).all(|(part, own)| *part == own);
+    place.iter().any(|part| part == "..") || meets(DATA_DIR) || meets(CONFIG_DIR)
 }
 
 #[cfg(test)]

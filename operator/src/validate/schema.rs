@@ -11,11 +11,26 @@ use serde_json::{Map, Value};
 
 use super::finding::{Findings, shown};
 
+/// What becomes of fields that the schema does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// They are noted.
+    Refused,
+    /// Nothing is said of them.
+    LeftAlone,
+}
+
 /// Fills in defaults and notes what the schema does not allow.
-pub(super) fn check(schema: &JSONSchemaProps, path: &str, value: &mut Value, findings: &mut Findings) {
+pub(super) fn check(
+    schema: &JSONSchemaProps,
+    unknown: Unknown,
+    path: &str,
+    value: &mut Value,
+    findings: &mut Findings,
+) {
     match (schema.type_.as_deref(), value) {
-        (Some("object"), Value::Object(fields)) => check_object(schema, path, fields, findings),
-        (Some("array"), Value::Array(items)) => check_array(schema, path, items, findings),
+        (Some("object"), Value::Object(fields)) => check_object(schema, unknown, path, fields, findings),
+        (Some("array"), Value::Array(items)) => check_array(schema, unknown, path, items, findings),
         (Some("string"), Value::String(text)) => check_string(schema, path, text, findings),
         (Some("boolean"), Value::Bool(_)) => {}
         (Some("integer"), Value::Number(number)) if number.is_i64() || number.is_u64() => {
@@ -28,12 +43,19 @@ pub(super) fn check(schema: &JSONSchemaProps, path: &str, value: &mut Value, fin
     }
 }
 
-fn check_object(schema: &JSONSchemaProps, path: &str, fields: &mut Map<String, Value>, findings: &mut Findings) {
+fn check_object(
+    schema: &JSONSchemaProps,
+    unknown: Unknown,
+    path: &str,
+    fields: &mut Map<String, Value>,
+    findings: &mut Findings,
+) {
     // An explicit null is a field left out, as for the API server.
     fields.retain(|_, value| !value.is_null());
-    check_map(schema, path, fields, findings);
+    check_map(schema, unknown, path, fields, findings);
     let Some(properties) = &schema.properties else { return };
-    for name in fields.keys().filter(|name| !properties.contains_key(*name)) {
+    let is_unknown = |name: &&String| unknown == Unknown::Refused && !properties.contains_key(*name);
+    for name in fields.keys().filter(is_unknown) {
         let known: Vec<&str> = properties.keys().map(String::as_str).collect();
         findings.add(join(path, name), format!("there is no such field; there are {}", known.join(", ")));
     }
@@ -44,7 +66,7 @@ fn check_object(schema: &JSONSchemaProps, path: &str, fields: &mut Map<String, V
             fields.insert(name.clone(), default.0.clone());
         }
         match fields.get_mut(name) {
-            Some(value) => check(property, &join(path, name), value, findings),
+            Some(value) => check(property, unknown, &join(path, name), value, findings),
             None if schema.required.iter().flatten().any(|required| required == name) => {
                 findings.add(
                     join(path, name),
@@ -57,7 +79,13 @@ fn check_object(schema: &JSONSchemaProps, path: &str, fields: &mut Map<String, V
 }
 
 /// An object with names of the user's own choice.
-fn check_map(schema: &JSONSchemaProps, path: &str, fields: &mut Map<String, Value>, findings: &mut Findings) {
+fn check_map(
+    schema: &JSONSchemaProps,
+    unknown: Unknown,
+    path: &str,
+    fields: &mut Map<String, Value>,
+    findings: &mut Findings,
+) {
     if let Some(max) = schema.max_properties
         && beyond(fields.len(), max)
     {
@@ -65,12 +93,12 @@ fn check_map(schema: &JSONSchemaProps, path: &str, fields: &mut Map<String, Valu
     }
     if let Some(JSONSchemaPropsOrBool::Schema(each)) = &schema.additional_properties {
         for (name, value) in fields {
-            check(each, &join(path, name), value, findings);
+            check(each, unknown, &join(path, name), value, findings);
         }
     }
 }
 
-fn check_array(schema: &JSONSchemaProps, path: &str, items: &mut [Value], findings: &mut Findings) {
+fn check_array(schema: &JSONSchemaProps, unknown: Unknown, path: &str, items: &mut [Value], findings: &mut Findings) {
     let count = items.len();
     if let Some(max) = schema.max_items
         && beyond(count, max)
@@ -79,7 +107,7 @@ fn check_array(schema: &JSONSchemaProps, path: &str, items: &mut [Value], findin
     }
     if let Some(JSONSchemaPropsOrArray::Schema(item)) = &schema.items {
         for (index, value) in items.iter_mut().enumerate() {
-            check(item, &format!("{path}[{index}]"), value, findings);
+            check(item, unknown, &format!("{path}[{index}]"), value, findings);
         }
     }
     if let Some([key]) = schema.x_kubernetes_list_map_keys.as_deref() {
