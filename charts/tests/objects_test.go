@@ -103,7 +103,7 @@ func TestTheOperatorIsToldWhoAndWhereItIs(t *testing.T) {
 		"LOGSTORE_LEASE_NAME":      "logstore-operator",
 		"LOGSTORE_LEASE_NAMESPACE": "metadata.namespace",
 		"LOGSTORE_IDENTITY":        "metadata.name",
-		"LOGSTORE_LISTEN":          "0.0.0.0:8080",
+		"LOGSTORE_LISTEN":          "[::]:8080",
 		"LOGSTORE_LOG":             "info",
 	}
 	if got := environment(t, all); !reflect.DeepEqual(got, want) {

@@ -100,7 +100,7 @@ struct RunArguments {
     #[arg(long, env = "LOGSTORE_IDENTITY", value_name = "NAME")]
     identity: Option<String>,
     /// Where /livez, /readyz and /metrics are served
-    #[arg(long, env = "LOGSTORE_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "LOGSTORE_LISTEN", value_name = "ADDR", default_value = "[::]:8080")]
     listen: SocketAddr,
 }
 

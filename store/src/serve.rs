@@ -1,6 +1,7 @@
 //! `logstore serve`: from flags to a running store, and from SIGTERM to a clean stop.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     tracing::info!(config = %serde_json::to_string(&store_config)?, root = %root.display(), "starting");
     raise_open_files_limit();
-    let listener = bind(listen).with_context(|| format!("failed to listen on {listen}"))?;
+    let listener = or_ipv4(listen, bind).with_context(|| format!("failed to listen on {listen}"))?;
     let engine = tokio::task::spawn_blocking(move || Engine::start(Arc::new(RealDisk), root, store_config)).await??;
     housekeeping::start(&engine).context("failed to start a thread")?;
     let (drain, draining) = watch::channel(false);
@@ -74,6 +75,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Listens on an address. All addresses of a machine are `[::]`; where it has no IPv6, those of IPv4 are all of them.
+fn or_ipv4<T>(address: SocketAddr, listen: impl Fn(SocketAddr) -> std::io::Result<T>) -> std::io::Result<T> {
+    listen(address).or_else(|error| match (address.ip(), error.kind()) {
+        (_, ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => Err(error),
+        (IpAddr::V6(Ipv6Addr::UNSPECIFIED), _) => listen((Ipv4Addr::UNSPECIFIED, address.port()).into()),
+        _ => Err(error),
+    })
+}
+
 /// Listens with room for many who come at the same time.
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -90,7 +100,8 @@ fn announce(address: SocketAddr) {
 }
 
 fn start_admin(address: SocketAddr, engine: &Arc<Engine>, draining: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let listener = std::net::TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))?;
+    let listener =
+        or_ipv4(address, std::net::TcpListener::bind).with_context(|| format!("failed to listen on {address}"))?;
     listener.set_nonblocking(true)?;
     tracing::info!(address = %listener.local_addr()?, "the admin port listens");
     crate::admin::start(listener, engine.node, Arc::clone(&engine.metrics), draining)

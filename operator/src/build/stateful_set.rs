@@ -206,8 +206,8 @@ fn container(store: &ValidatedStore, surroundings: &Surroundings) -> Container {
 }
 
 fn arguments(store: &ValidatedStore) -> Vec<String> {
-    let listen = format!("0.0.0.0:{}", store.port());
-    let admin = format!("0.0.0.0:{ADMIN_PORT}");
+    let listen = format!("[::]:{}", store.port());
+    let admin = format!("[::]:{ADMIN_PORT}");
     let config = format!("{CONFIG_DIR}/{}", config_map::FILE);
     let pairs = [
         (ROOT_ARGUMENT, DATA_DIR.to_owned()),

@@ -113,7 +113,7 @@ fn pods_meet_the_restricted_security_standard() {
 fn the_port_is_the_same_everywhere() {
     let children = children("listener: {port: 9000}");
     let container = &pod(&children).containers[0];
-    assert!(container.args.as_ref().unwrap().windows(2).any(|pair| pair == ["--listen", "0.0.0.0:9000"]));
+    assert!(container.args.as_ref().unwrap().windows(2).any(|pair| pair == ["--listen", "[::]:9000"]));
     assert_eq!(container.ports.as_ref().unwrap()[0].container_port, 9000);
     for service in [Some(&children.headless_service), children.client_service.as_ref()] {
         assert_eq!(service.unwrap().spec.as_ref().unwrap().ports.as_ref().unwrap()[0].port, 9000);

@@ -1,6 +1,7 @@
 //! `/livez`, `/readyz` and `/metrics` of the operator.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,7 +40,7 @@ impl Health {
     /// # Errors
     /// When the address cannot be had.
     pub async fn listen(self, address: SocketAddr) -> std::io::Result<()> {
-        let listener = TcpListener::bind(address).await?;
+        let listener = listen(address).await?;
         let router = Router::new()
             .route("/livez", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
@@ -51,6 +52,18 @@ impl Health {
             }
         });
         Ok(())
+    }
+}
+
+/// All addresses of a machine are `[::]`; where it has no IPv6, those of IPv4 are all of them.
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match (TcpListener::bind(address).await, address.ip()) {
+        (Err(error), IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+            if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) =>
+        {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        (bound, _) => bound,
     }
 }
 
