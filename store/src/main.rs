@@ -5,7 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use logstore_store::{cli, serve};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// What a shell says of a process that SIGTERM has ended.
+const TERMINATED: u8 = 128 + 15;
 
 /// An append-only log per namespace, over HTTP
 #[derive(Debug, Parser)]
@@ -18,6 +22,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Args),
+    #[command(flatten)]
+    Tool(Tool),
+}
+
+/// A command that does one thing and ends.
+#[derive(Debug, Subcommand)]
+enum Tool {
     Append(cli::append::Args),
     Read(cli::read::Args),
     Ls(cli::ls::Args),
@@ -46,6 +57,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> ExitCode {
     match command {
+        // A server has an end of its own.
         Command::Serve(args) => match serve::run(args).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -53,9 +65,27 @@ async fn run(command: Command) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        Command::Append(args) => cli::finish(cli::append::run(args).await),
-        Command::Read(args) => cli::finish(cli::read::run(args).await),
-        Command::Ls(args) => cli::finish(cli::ls::run(args).await),
-        Command::Verify(args) => cli::finish(cli::verify::run(args).await),
+        Command::Tool(tool) => tokio::select! {
+            code = finish(tool) => code,
+            () = told_to_end() => ExitCode::from(TERMINATED),
+        },
+    }
+}
+
+/// SIGTERM ends a process that has not said what to do with it, but not the first process of a container.
+async fn told_to_end() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => drop(terminate.recv().await),
+        // Then it ends as every process does.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn finish(tool: Tool) -> ExitCode {
+    match tool {
+        Tool::Append(args) => cli::finish(cli::append::run(args).await),
+        Tool::Read(args) => cli::finish(cli::read::run(args).await),
+        Tool::Ls(args) => cli::finish(cli::ls::run(args).await),
+        Tool::Verify(args) => cli::finish(cli::verify::run(args).await),
     }
 }
