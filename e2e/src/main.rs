@@ -74,6 +74,7 @@ fn phases() -> Result<Vec<Phase>> {
         case!(life::a_deleted_log_store_comes_back_with_its_data),
         case!(claims::when_deleted_delete_takes_the_claims),
         case!(claims::when_deleted_can_be_changed_back_to_retain),
+        case!(claims::deleted_claims_are_told_and_no_rollout_ends_their_pods),
         case!(growth::a_volume_grows_while_its_pod_runs),
         case!(growth::a_volume_that_cannot_grow_is_said),
         case!(stopped::a_stopped_log_store_runs_nothing_and_comes_back),

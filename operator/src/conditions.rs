@@ -116,7 +116,8 @@ conditions! {
         StorageClassNotExpandable True "The storage class does not let volumes grow.";
         QuotaExceeded True "A quota of the Kubernetes namespace stands against an object.";
         Forbidden True "The API server does not let the operator do what it must; the message names the call.";
-        ForeignVolume True "A claim that a store would use is there and belongs to something else.";
+        ForeignVolume True "A claim that a store would use is there and belongs to something else, or is of another class.";
+        ClaimDeleted True "A claim that a store uses is being deleted: its data goes when its pod ends.";
         ForeignObject True "An object that must be made is there already and belongs to something else.";
         ImagePullFailed True "The image of the stores cannot be pulled; the message is the kubelet's own.";
         NotStalled False "Nothing waits for a person.";

@@ -17,6 +17,8 @@ pub struct Observed {
     pub children: BTreeMap<ChildId, Fingerprint>,
     /// The pods that there are.
     pub pods: BTreeMap<CopyName, ObservedPod>,
+    /// What stands against taking away any pod that serves.
+    pub hold: Option<Predicate>,
 }
 
 /// The pod of a copy.
@@ -62,6 +64,10 @@ pub enum Predicate {
     SiblingReady(CopyName),
     /// The cluster's disruption budgets let it go.
     Eviction,
+    /// Every copy was asked and holds its namespaces: one that has lost its records must not cost the others theirs.
+    Namespaces,
+    /// Its claim is not being deleted: the data would go with the pod.
+    Claim,
 }
 
 impl fmt::Display for Held {
@@ -71,6 +77,8 @@ impl fmt::Display for Held {
         match waits_for {
             Predicate::SiblingReady(sibling) => write!(f, "copy {sibling} is ready"),
             Predicate::Eviction => f.write_str("a disruption budget lets its pod go"),
+            Predicate::Namespaces => f.write_str("every copy holds its namespaces as declared"),
+            Predicate::Claim => f.write_str("its claim is not being deleted any more"),
         }
     }
 }
@@ -79,7 +87,7 @@ impl fmt::Display for Held {
 #[must_use]
 pub fn plan<'a>(desired: &'a Children<Desired>, observed: &Observed) -> Plan<'a> {
     let apply = differing(desired, observed);
-    if apply.is_empty() { rollout(desired, &observed.pods) } else { Plan { steps: apply, held: Vec::new() } }
+    if apply.is_empty() { rollout(desired, observed) } else { Plan { steps: apply, held: Vec::new() } }
 }
 
 fn differing<'a>(desired: &'a Children<Desired>, observed: &Observed) -> Vec<Step<'a>> {
@@ -87,7 +95,8 @@ fn differing<'a>(desired: &'a Children<Desired>, observed: &Observed) -> Vec<Ste
     desired.in_apply_order().into_iter().filter(differs).map(Step::Apply).collect()
 }
 
-fn rollout<'a>(desired: &Children<Desired>, pods: &BTreeMap<CopyName, ObservedPod>) -> Plan<'a> {
+fn rollout<'a>(desired: &Children<Desired>, observed: &Observed) -> Plan<'a> {
+    let Observed { children: _, pods, hold } = observed;
     let is_old = |copy: &CopyName| pods.get(copy).is_some_and(|pod| !pod.current);
     let is_ready = |copy: &CopyName| pods.get(copy).is_some_and(|pod| pod.ready);
     let copies = || desired.stateful_sets.keys().copied();
@@ -97,8 +106,8 @@ fn rollout<'a>(desired: &Children<Desired>, pods: &BTreeMap<CopyName, ObservedPo
     // Whoever is not ready, or is taken away by this very plan, holds the others.
     let mut away = copies().find(|copy| !is_ready(copy));
     for copy in copies().filter(|copy| is_old(copy) && is_ready(copy)) {
-        match away {
-            Some(sibling) => plan.held.push(Held { copy, waits_for: Predicate::SiblingReady(sibling) }),
+        match away.map(Predicate::SiblingReady).or(*hold) {
+            Some(waits_for) => plan.held.push(Held { copy, waits_for }),
             None => {
                 plan.steps.push(Step::ReplacePod(copy));
                 away = Some(copy);
@@ -120,7 +129,7 @@ mod tests {
     fn observed(applied: &Children<Desired>, pods: &[(bool, bool)]) -> Observed {
         let pods = CopyName::first(5).zip(pods).map(|(copy, &(current, ready))| (copy, ObservedPod { current, ready }));
         let children = applied.in_apply_order().iter().map(|child| (child.id(), child.fingerprint())).collect();
-        Observed { children, pods: pods.collect() }
+        Observed { children, pods: pods.collect(), hold: None }
     }
 
     fn steps(plan: &Plan<'_>) -> Vec<String> {
@@ -197,6 +206,21 @@ mod tests {
         let (replaced, held) = rollout_of(&[OLD, OLD_STUCK, OLD_STUCK]);
         assert_eq!(replaced, ["replace b", "replace c"]);
         assert_eq!(held, ["a"]);
+    }
+
+    /// Copies whose claims had been deleted by mistake were replaced one by one, each when the empty one before it was ready.
+    #[test]
+    fn nothing_that_serves_goes_while_something_stands_against_it() {
+        let desired = children("copies: 2");
+        let observed = Observed { hold: Some(Predicate::Namespaces), ..observed(&desired, &[CURRENT, OLD]) };
+        let plan = plan(&desired, &observed);
+        assert!(plan.steps.is_empty());
+        assert_eq!(plan.held.iter().map(|held| held.waits_for).collect::<Vec<_>>(), [Predicate::Namespaces]);
+        let stuck = Observed {
+            pods: [(CopyName::first(1).next().unwrap(), ObservedPod { current: false, ready: false })].into(),
+            ..observed
+        };
+        assert_eq!(steps(&super::plan(&desired, &stuck)), ["replace a"], "what does not serve may go");
     }
 
     /// A pod that is not there is the StatefulSet's business.

@@ -68,6 +68,13 @@ pub enum Removal {
 }
 
 impl Settled {
+    /// Whether something stands against a namespace that does not go away by itself.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        self.declared.values().any(|standing| matches!(standing, Standing::Failing(_)))
+            || self.removed.values().any(|removal| matches!(removal, Removal::Failing(_)))
+    }
+
     /// Whether nothing is left to do for this declaration.
     #[must_use]
     pub fn is_complete(&self) -> bool {

@@ -136,7 +136,7 @@ pub fn compute(facts: &Facts<'_>, previous: Option<&LogStoreStatus>, now: Timest
         condition(reconciling(facts, previous), generation, previous, now),
         condition(stalled(facts, previous), generation, previous, now),
         namespaces_condition(facts, generation, previous, now),
-        condition(paused(facts), generation, previous, now),
+        condition(paused(facts), i64::try_from(facts.generation).ok(), previous, now),
     ];
     LogStoreStatus {
         observed_generation: generation,
@@ -402,7 +402,11 @@ fn pods_trouble(facts: &Facts<'_>) -> Option<String> {
 }
 
 fn trouble(copy: &CopyFacts) -> String {
-    let nothing = if copy.is_running { "it is starting" } else { "there is nothing that runs it yet" };
+    let nothing = if copy.is_running {
+        "it is starting"
+    } else {
+        "it has no pod yet; kubectl describe statefulset tells why if that lasts"
+    };
     let why = copy.trouble.as_ref().map_or(nothing, |trouble| trouble.why.as_str());
     format!("copy {} is not ready: {why}", copy.copy)
 }

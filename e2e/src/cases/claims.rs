@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::DeleteParams;
 use logstore_e2e::log_store::SOON;
 use logstore_e2e::{LogStore, Scene, wait};
 
@@ -62,6 +63,27 @@ async fn follow(events: &LogStore, wanted: bool) -> Result<()> {
             let is_owned = owners.iter().any(|owner| owner.uid == uid);
             ensure!(is_owned == wanted, "{name} has the owners {owners:?}");
         }
+        Ok(())
+    })
+    .await
+}
+
+/// Claims that somebody deletes while stores use them stay until their pods end: it is said, and no rollout ends them.
+pub(crate) async fn deleted_claims_are_told_and_no_rollout_ends_their_pods(scene: &Scene) -> Result<()> {
+    let events = scene.log_store("events");
+    events.apply(&spec("Retain")).await?;
+    events.ready().await?;
+    let pods = events.incarnations().await?;
+    for name in events.claims().await? {
+        scene.api::<PersistentVolumeClaim>().delete(&name, &DeleteParams::default()).await?;
+    }
+    let message = events.becomes("Stalled", "True", "ClaimDeleted").await?;
+    ensure!(message.contains("data-events-a-0, data-events-b-0"), "{message}");
+
+    events.apply(&format!("{}\npodTemplate: {{metadata: {{annotations: {{changed: now}}}}}}", spec("Retain"))).await?;
+    wait::stays("the pods", A_WHILE, async || {
+        let now = events.incarnations().await?;
+        ensure!(now == pods, "a pod was replaced, and its data is gone: {now:?}");
         Ok(())
     })
     .await

@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, LocalObjectReference,
     PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+    ResourceRequirements, SeccompProfile, SecurityContext, Sysctl, TopologySpreadConstraint, Volume, VolumeMount,
     VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -45,6 +45,8 @@ pub const CONFIG_VOLUME: &str = "config";
 pub const CONFIG_DIR: &str = "/etc/logstore";
 /// The user of the image, and the group that the volume is given to.
 const USER: i64 = 65532;
+/// Below it, ports are for root on Linux.
+const FIRST_FREE_PORT: u16 = 1024;
 /// A store drains, syncs and ends well within this.
 const GRACE_SECONDS: i64 = 30;
 /// In the template: stands for the configuration that is read only at the start.
@@ -140,6 +142,7 @@ fn pod(store: &ValidatedStore, surroundings: &Surroundings) -> PodSpec {
             // A volume with many segments would take minutes to walk at each start.
             fs_group_change_policy: Some("OnRootMismatch".to_owned()),
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+            sysctls: low_port(store),
             ..PodSecurityContext::default()
         }),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
@@ -157,6 +160,12 @@ fn pod(store: &ValidatedStore, surroundings: &Surroundings) -> PodSpec {
         }]),
         ..PodSpec::default()
     }
+}
+
+/// Who is not root may not listen on the first ports, unless its network says that none of them is special.
+fn low_port(store: &ValidatedStore) -> Option<Vec<Sysctl>> {
+    let name = "net.ipv4.ip_unprivileged_port_start".to_owned();
+    (store.port() < FIRST_FREE_PORT).then(|| vec![Sysctl { name, value: "0".to_owned() }])
 }
 
 fn pull_secrets(store: &ValidatedStore) -> Option<Vec<LocalObjectReference>> {

@@ -219,7 +219,7 @@ impl Driver {
     fn observed(&self) -> Observed {
         let fingerprint = |child: Child<'_>| (child.id(), child.fingerprint());
         let children = self.applied.iter().flat_map(|(_, children)| children.in_apply_order());
-        Observed { children: children.map(fingerprint).collect(), pods: self.copies.observed() }
+        Observed { children: children.map(fingerprint).collect(), pods: self.copies.observed(), hold: None }
     }
 
     /// Begins a pass over the namespaces when one is due.

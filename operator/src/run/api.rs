@@ -72,7 +72,17 @@ impl ApiServer {
         let applied =
             self.api(namespace, &resource(child)).patch(&id.name, &params, &Patch::Apply(marked(child))).await;
         let applied = self.counted("apply", &resource(child).plural, applied);
-        applied.map(|object| object.metadata.resource_version).map_err(|error| refused(&format!("apply {id}"), &error))
+        applied.map(|object| object.metadata.resource_version).map_err(|error| match (&error, child) {
+            // Of these nothing comes out of the spec as it was written, so somebody has changed them by hand.
+            (
+                kube::Error::Api(status),
+                Child::ServiceAccount(_) | Child::ConfigMap(_) | Child::PodDisruptionBudget(_),
+            ) if status.code == 422 => {
+                let why = format!("failed to apply {id}: {}; delete it, and it is made anew", status.message);
+                Obstacle::lasting(Stalled::ForeignObject, why)
+            }
+            _ => refused(&format!("apply {id}"), &error),
+        })
     }
 
     /// Does a step with a claim, or only tries whether it may be done.
@@ -111,6 +121,18 @@ impl ApiServer {
             ),
             _ => refused(&format!("change PersistentVolumeClaim {name}"), &error),
         })
+    }
+
+    /// Whether there is a pod of this name, and whose it is.
+    ///
+    /// # Errors
+    /// What stands against it.
+    pub async fn existing_pod(&self, namespace: &str, name: &str) -> Result<Option<ObjectMeta>, Obstacle> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let found = self.counted("get", "pods", api.get_metadata_opt(name).await);
+        found
+            .map(|found| found.map(|found| found.metadata))
+            .map_err(|error| refused(&format!("read Pod {name}"), &error))
     }
 
     /// Whether there is a claim of this name, and whose it is.

@@ -59,7 +59,9 @@ fn is_log_store(owner: &OwnerReference) -> bool {
     owner.kind == LogStore::kind(&()) && owner.api_version == LogStore::api_version(&())
 }
 
-fn has_our_labels(metadata: &ObjectMeta, store: &ValidatedStore) -> bool {
+/// Whether an object has the labels of this `LogStore`'s children.
+#[must_use]
+pub fn has_our_labels(metadata: &ObjectMeta, store: &ValidatedStore) -> bool {
     let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str);
     label(MANAGED_BY_LABEL) == Some(MANAGED_BY) && label(NAME_LABEL) == Some(store.name())
 }

@@ -8,7 +8,9 @@ use logstore_crds::WhenDeleted;
 
 use super::observe::Observation;
 use crate::build::{CopyName, owner};
-use crate::validate::{ValidatedStore, VolumeSize};
+use crate::conditions::Stalled;
+use crate::status::Obstacle;
+use crate::validate::{Mode, ValidatedStore, VolumeSize};
 
 /// One thing to do with a claim.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +69,36 @@ fn follower(store: &ValidatedStore, uid: &str) -> OwnerReference {
 pub fn outgrown<'a>(store: &ValidatedStore, observed: &'a Observation, copy: CopyName) -> Option<&'a StatefulSet> {
     let stateful_set = observed.stateful_sets.get(&copy)?;
     template_size(stateful_set)?.is_less_than(&store.volume().size).then_some(stateful_set)
+}
+
+/// Claims that are being deleted while a pod uses them: the moment it ends, its data is gone. Somebody must know before.
+#[must_use]
+pub fn leaving(store: &ValidatedStore, observed: &Observation) -> Option<Obstacle> {
+    let in_use = observed.leaving_claims.iter().filter(|(copy, _)| observed.pods.contains_key(copy));
+    let names: Vec<&str> = in_use.filter_map(|(_, claim)| claim.metadata.name.as_deref()).collect();
+    let is_wanted = store.mode() == Mode::Running && !names.is_empty();
+    is_wanted.then(|| {
+        let names = names.join(", ");
+        Obstacle::lasting(
+            Stalled::ClaimDeleted,
+            format!("claim {names} is being deleted: its data goes when its pod ends, so no pod is replaced; copy the data now"),
+        )
+    })
+}
+
+/// Claims of another storage class than the spec asks for: they were kept from an earlier LogStore of this name.
+#[must_use]
+pub fn of_another_class(store: &ValidatedStore, observed: &Observation) -> Option<Obstacle> {
+    let wanted = store.volume().class.as_ref()?;
+    let (name, class) = observed.claims.values().find_map(|claim| {
+        let class = claim.spec.as_ref()?.storage_class_name.as_ref().filter(|class| *class != wanted)?;
+        Some((claim.metadata.name.as_deref()?, class))
+    })?;
+    let why = format!(
+        "claim {name} is of storage class {class:?}, and spec.storage.storageClassName is {wanted:?}: a volume cannot change \
+         its class; give the old class, or move the data and delete the claim"
+    );
+    Some(Obstacle::lasting(Stalled::ForeignVolume, why))
 }
 
 /// Volumes that are not as large yet as their claims ask for; none where all are.
@@ -163,6 +195,28 @@ mod tests {
         let leaving =
             "{metadata: {deletionTimestamp: 2026-01-01T00:00:00Z}, spec: {resources: {requests: {storage: 1Gi}}}}";
         assert_eq!(acts(&store("{size: 2Gi, whenDeleted: Delete}"), leaving), []);
+    }
+
+    /// Claims that somebody had deleted were not told of; the next rollout then took the data of every copy.
+    #[test]
+    fn a_claim_that_goes_with_its_pod_is_told() {
+        let copy = CopyName::first(1).next().unwrap();
+        let claim: PersistentVolumeClaim = serde_saphyr::from_str("{metadata: {name: data-events-a-0}}").unwrap();
+        let mut observed = Observation { leaving_claims: [(copy, Arc::new(claim))].into(), ..Observation::default() };
+        assert_eq!(leaving(&store("{size: 1Gi}"), &observed), None, "nothing uses it any more");
+        observed.pods.insert(copy, Arc::default());
+        let told = leaving(&store("{size: 1Gi}"), &observed).unwrap();
+        assert_eq!(told.stalled, Some(Stalled::ClaimDeleted));
+        assert!(told.why.starts_with("claim data-events-a-0 is being deleted"), "{}", told.why);
+    }
+
+    #[test]
+    fn a_claim_of_another_class_is_told() {
+        let claim = "{metadata: {name: data-events-a-0}, spec: {storageClassName: old}}";
+        assert_eq!(of_another_class(&store("{size: 1Gi, storageClassName: old}"), &observed(claim)), None);
+        assert_eq!(of_another_class(&store("{size: 1Gi}"), &observed(claim)), None, "any class will do");
+        let told = of_another_class(&store("{size: 1Gi, storageClassName: new}"), &observed(claim)).unwrap();
+        assert!(told.why.contains("\"old\"") && told.why.contains("\"new\""), "{}", told.why);
     }
 
     #[test]

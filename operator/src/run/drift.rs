@@ -7,13 +7,18 @@ use serde_json::Value;
 
 use crate::validate::same_quantity;
 
+/// Fields in which one key more changes what all of it means: it may then select nothing.
+const EXACT: [&str; 3] = ["selector", "matchLabels", "nodeSelector"];
+
 /// Whether `found` has everything that `asked` asks for. Lists must be as long: an entry too many may be in the way.
 #[must_use]
 pub fn covers(found: &Value, asked: &Value) -> bool {
     match (found, asked) {
-        (Value::Object(found), Value::Object(asked)) => asked
-            .iter()
-            .all(|(name, asked)| found.get(name).map_or_else(|| is_nothing(asked), |found| covers(found, asked))),
+        (Value::Object(found), Value::Object(asked)) => asked.iter().all(|(name, asked)| match found.get(name) {
+            Some(found) if EXACT.contains(&name.as_str()) => found == asked,
+            Some(found) => covers(found, asked),
+            None => is_nothing(asked),
+        }),
         (Value::Array(found), Value::Array(asked)) => {
             found.len() == asked.len() && found.iter().zip(asked).all(|(found, asked)| covers(found, asked))
         }
@@ -52,12 +57,13 @@ mod tests {
 
     #[test]
     fn what_was_changed_removed_or_added_to_a_list_is_drift() {
-        let asked = json!({"replicas": 1, "ports": [{"port": 80}], "labels": {"a": "b"}});
+        let asked = json!({"replicas": 1, "ports": [{"port": 80}], "labels": {"a": "b"}, "selector": {"a": "b"}});
         for found in [
-            json!({"replicas": 2, "ports": [{"port": 80}], "labels": {"a": "b"}}),
+            json!({"replicas": 2, "ports": [{"port": 80}], "labels": {"a": "b"}, "selector": {"a": "b"}}),
             json!({"replicas": 1, "ports": [{"port": 80}]}),
             json!({"replicas": 1, "ports": [{"port": 80}, {"port": 81}], "labels": {"a": "b"}}),
             json!({"replicas": 1, "ports": [{"port": 80}], "labels": {"a": "c"}}),
+            json!({"replicas": 1, "ports": [{"port": 80}], "labels": {"a": "b"}, "selector": {"a": "b", "more": "c"}}),
         ] {
             assert!(!covers(&found, &asked), "{found}");
         }

@@ -42,6 +42,8 @@ pub struct Observation {
     pub pods: BTreeMap<CopyName, Arc<Pod>>,
     /// The claim of each copy.
     pub claims: BTreeMap<CopyName, Arc<PersistentVolumeClaim>>,
+    /// The claim of each copy that is being deleted, and goes as soon as no pod uses it.
+    pub leaving_claims: BTreeMap<CopyName, Arc<PersistentVolumeClaim>>,
 }
 
 impl Observation {
@@ -59,14 +61,15 @@ impl Observation {
             let pod = find(&caches.pods, store, &stateful_set::pod_name(store, copy))?;
             is_of(&pod.metadata, stateful_sets.get(&copy).map(|found| &found.metadata)).then_some((copy, pod))
         };
-        let claim = |copy: CopyName| {
-            let claim = find(&caches.claims, store, &stateful_set::claim_name(store, copy))?;
-            (belonging::of_claim(&claim.metadata, store) == Belonging::Ours).then_some((copy, claim))
-        };
+        let claim = |copy| Some((copy, find(&caches.claims, store, &stateful_set::claim_name(store, copy))?));
+        let (leaving_claims, claims): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            of_copies().filter_map(claim).partition(|(_, claim)| claim.metadata.deletion_timestamp.is_some());
+        let is_ours = |claim: &PersistentVolumeClaim| belonging::of_claim(&claim.metadata, store) == Belonging::Ours;
         Self {
             children: children.collect(),
             pods: of_copies().filter_map(pod).collect(),
-            claims: of_copies().filter_map(claim).collect(),
+            claims: claims.into_iter().filter(|(_, claim)| is_ours(claim)).collect(),
+            leaving_claims,
             stateful_sets,
         }
     }

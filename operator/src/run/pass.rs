@@ -19,7 +19,7 @@ use super::memory::Memory;
 use super::observe::{self, Existing, Observation};
 use super::pods;
 use super::resource::StoredObject;
-use super::settlers::{Settlers, Wanted};
+use super::settlers::{Answer, Settlers, Wanted};
 use crate::build::{Child, ChildId, Children, CopyName, Desired, namespaces, stateful_set};
 use crate::conditions::{Reconciling, Stalled};
 use crate::plan::{Held, Observed, Plan, Predicate, Step, plan};
@@ -180,7 +180,18 @@ impl Pass<'_> {
         };
         let children = desired.in_apply_order().into_iter().filter_map(applied).collect();
         let pods = if store.mode() == Mode::Stopped { BTreeMap::new() } else { pods::observed(observation) };
-        Observed { children, pods }
+        Observed { children, pods, hold: self.hold(store, observation) }
+    }
+
+    /// Of several copies none that serves is taken away before all that serve were asked, and while one of them lacks what
+    /// another has. Stores that cannot be reached hold nothing: whoever forbids the operator to reach them may still roll out.
+    fn hold(&self, store: &ValidatedStore, observation: &Observation) -> Option<Predicate> {
+        let serving = pods::serving(store, observation).into_iter();
+        let lives: BTreeMap<_, _> = serving.map(|(copy, server)| (copy, server.life)).collect();
+        let answer = self.context.settlers.answer(&self.reference);
+        let is_asked = |answer: &Answer| answer.lives == lives && answer.settled.revision == store.revision();
+        let may_go = answer.filter(is_asked).is_some_and(|answer| !answer.settled.has_failures());
+        (store.copies() > 1 && !may_go).then_some(Predicate::Namespaces)
     }
 
     fn is_as_applied(&self, store: &ValidatedStore, child: Child<'_>, id: &ChildId, existing: &Existing) -> bool {
@@ -222,19 +233,46 @@ impl Pass<'_> {
         let mut carried = Carried { obstacle: None, held, changed: BTreeSet::new() };
         let done = async {
             self.grow_claims(store, observation).await?;
+            let mut first = Ok(());
             for step in steps {
-                match step {
-                    Step::Apply(child) => {
-                        let is_changed = self.apply(store, observation, child).await?;
+                let stepped = match step {
+                    Step::Apply(child) => self.apply(store, observation, child).await.map(|is_changed| {
                         carried.changed.extend(child.copy().filter(|_| is_changed));
+                    }),
+                    Step::ReplacePod(copy) => {
+                        self.replace(store, observation, copy).await.map(|held| carried.held.extend(held))
                     }
-                    Step::ReplacePod(copy) => carried.held.extend(self.replace(store, observation, copy).await?),
-                }
+                };
+                // One child that cannot be had must not keep the others from being as they should.
+                first = first.and(stepped);
             }
-            Ok(())
+            first?;
+            self.look_for_lost_pods(store, observation).await
         };
-        carried.obstacle = done.await.err();
+        carried.obstacle = done
+            .await
+            .err()
+            .or_else(|| claims::leaving(store, observation))
+            .or_else(|| claims::of_another_class(store, observation));
         carried
+    }
+
+    /// A pod that has lost its labels is in no cache, serves nobody, and stands in the way of its successor.
+    async fn look_for_lost_pods(&self, store: &ValidatedStore, observation: &Observation) -> Result<(), Obstacle> {
+        for copy in observation.stateful_sets.keys().filter(|copy| !observation.pods.contains_key(copy)) {
+            let name = stateful_set::pod_name(store, *copy);
+            let found = self.context.api.existing_pod(store.namespace(), &name).await?;
+            if found.is_some_and(|metadata| !belonging::has_our_labels(&metadata, store)) {
+                return Err(Obstacle::lasting(
+                    Stalled::ForeignObject,
+                    format!(
+                        "Pod {}/{name} does not carry the labels that its StatefulSet gives: put them back, or delete it",
+                        store.namespace()
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     async fn grow_claims(&self, store: &ValidatedStore, observation: &Observation) -> Result<(), Obstacle> {
@@ -338,6 +376,9 @@ impl Pass<'_> {
         copy: CopyName,
     ) -> Result<Option<Held>, Obstacle> {
         let Some(pod) = observation.pods.get(&copy) else { return Ok(None) };
+        if observation.leaving_claims.contains_key(&copy) {
+            return Ok(Some(Held { copy, waits_for: Predicate::Claim }));
+        }
         tracing::info!("{}: replacing pod {}", self.name(), stateful_set::pod_name(store, copy));
         if !pods::is_ready(pod) {
             self.context.api.delete_pod(store.namespace(), &pod.metadata).await?;
@@ -378,7 +419,7 @@ impl Pass<'_> {
             growing: claims::growing(observation),
             copies: pods::facts(store, observation, &carried.changed),
             carried,
-            settled: self.context.settlers.settled(&self.reference),
+            settled: self.context.settlers.answer(&self.reference).map(|answer| answer.settled),
         }
     }
 

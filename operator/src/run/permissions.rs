@@ -31,7 +31,8 @@ pub const WATCHED: &[Permission] = &[
         resource: "statefulsets",
         verbs: &["get", "list", "watch", "create", "patch", "delete"],
     },
-    Permission { group: "", resource: "pods", verbs: &["list", "watch", "delete"] },
+    // Read where one is missing: is there one that has lost its labels?
+    Permission { group: "", resource: "pods", verbs: &["get", "list", "watch", "delete"] },
     Permission { group: "", resource: "pods/eviction", verbs: &["create"] },
     Permission { group: "", resource: "persistentvolumeclaims", verbs: &["get", "list", "watch", "patch"] },
 ];

@@ -121,20 +121,23 @@ fn trouble(pod: &Pod) -> Option<Trouble> {
         let why = message.unwrap_or("no node takes it");
         return Some(Trouble::passing(format!("its pod has no node: {why}")));
     }
-    let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
-    all.filter_map(container_trouble).next().or_else(|| not_ready(pod, status))
+    let containers = status.container_statuses.iter().flatten();
+    let all = status.init_container_statuses.iter().flatten().filter(|status| !status.ready).chain(containers);
+    all.filter_map(|container| container_trouble(pod, container)).next().or_else(|| evicted(status))
 }
 
-fn container_trouble(status: &ContainerStatus) -> Option<Trouble> {
+fn container_trouble(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
     let state = status.state.as_ref()?;
-    if let Some(ContainerStateWaiting { reason: Some(reason), message }) = &state.waiting {
+    if let Some(ContainerStateWaiting { reason: Some(reason), message }) = &state.waiting
+        && reason != "CrashLoopBackOff"
+    {
         return waiting(status, reason, message.as_deref());
     }
-    state
-        .terminated
-        .as_ref()
-        .filter(|ended| ended.exit_code != 0)
-        .map(|ended| Trouble::passing(ended_so(status, ended)))
+    // Whether it has just ended, waits to be started or was started again: as long as it is not ready, the last end is
+    // what there is to know. A text for each of these would be a write at each of them.
+    let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let ended = state.terminated.as_ref().or(last).filter(|_| !status.ready)?;
+    Some(Trouble::passing(ended_so(pod, status, ended)))
 }
 
 fn waiting(status: &ContainerStatus, reason: &str, message: Option<&str>) -> Option<Trouble> {
@@ -146,15 +149,6 @@ fn waiting(status: &ContainerStatus, reason: &str, message: Option<&str>) -> Opt
         "ErrImagePull" => pull(Lasting::IfSaidBefore(Stalled::ImagePullFailed)),
         "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError" => {
             pull(Lasting::Yes(Stalled::ImagePullFailed))
-        }
-        // Its message names a time that grows.
-        "CrashLoopBackOff" => {
-            let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
-            let why = last.map_or_else(
-                || format!("container {} ends again and again", status.name),
-                |ended| ended_so(status, ended),
-            );
-            Some(Trouble::passing(why))
         }
         _ => Some(Trouble::passing(format!("container {}: {reason}: {}", status.name, said()))),
     }
@@ -170,25 +164,20 @@ fn pull_failed(status: &ContainerStatus, said: &str) -> String {
     )
 }
 
-fn ended_so(status: &ContainerStatus, ended: &ContainerStateTerminated) -> String {
+fn ended_so(pod: &Pod, status: &ContainerStatus, ended: &ContainerStateTerminated) -> String {
     let ContainerStateTerminated { exit_code, reason, .. } = ended;
-    let reason = reason.as_deref().unwrap_or("Error");
+    let (reason, pod) = (reason.as_deref().unwrap_or("Error"), pod.metadata.name.as_deref().unwrap_or_default());
     format!(
-        "container {} has ended with code {exit_code} ({reason}) and is started again; kubectl logs --previous tells why",
+        "container {0} has ended with code {exit_code} ({reason}) and is started again; kubectl logs --previous {pod} \
+         --container {0} tells why",
         status.name
     )
 }
 
-/// A pod that was ready once and is not any more is worth a word; one that starts is not.
-fn not_ready(pod: &Pod, status: &PodStatus) -> Option<Trouble> {
-    if status.reason.as_deref() == Some("Evicted") {
-        return Some(Trouble::passing(format!(
-            "its pod was evicted: {}",
-            status.message.as_deref().unwrap_or_default()
-        )));
-    }
-    let restarted = container(pod).is_some_and(|container| container.restart_count > 0);
-    restarted.then(|| Trouble::passing("its store is starting again".to_owned()))
+fn evicted(status: &PodStatus) -> Option<Trouble> {
+    let is_evicted = status.reason.as_deref() == Some("Evicted");
+    let why = || format!("its pod was evicted: {}", status.message.as_deref().unwrap_or_default());
+    is_evicted.then(|| Trouble::passing(why()))
 }
 
 #[cfg(test)]
@@ -234,12 +223,22 @@ mod tests {
         assert_eq!(why(status).unwrap().1, "its pod has no node: 0/3 nodes");
     }
 
+    /// Each text of its own was a write: two for each crash, for as long as it crashes.
     #[test]
-    fn a_loop_of_crashes_is_told_without_its_growing_time() {
-        let status = "{containerStatuses: [{name: store, image: a, imageID: '', ready: false, restartCount: 4, \
-                      state: {waiting: {reason: CrashLoopBackOff, message: back-off 40s}}, \
-                      lastState: {terminated: {exitCode: 1, reason: Error}}}]}";
-        let text = why(status).unwrap().1;
-        assert!(text.starts_with("container store has ended with code 1 (Error)") && !text.contains("40s"), "{text}");
+    fn a_loop_of_crashes_has_one_text() {
+        let status = |state: &str, last: &str| {
+            format!(
+                "{{containerStatuses: [{{name: store, image: a, imageID: '', ready: false, restartCount: 4, \
+                 state: {state}, lastState: {last}}}]}}"
+            )
+        };
+        let ended = "{terminated: {exitCode: 1, reason: Error}}";
+        let waits = why(&status("{waiting: {reason: CrashLoopBackOff, message: back-off 40s}}", ended)).unwrap().1;
+        let runs = why(&status("{running: {}}", ended)).unwrap().1;
+        let ends = why(&status(ended, "{}")).unwrap().1;
+        assert_eq!((&waits, &waits), (&runs, &ends));
+        let expected = "container store has ended with code 1 (Error) and is started again; kubectl logs --previous \
+                        events-a-0 --container store tells why";
+        assert_eq!(waits, expected);
     }
 }

@@ -39,10 +39,19 @@ pub struct Settlers {
     metrics: Arc<Metrics>,
 }
 
+/// What a pass has come to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Of each namespace.
+    pub settled: Settled,
+    /// The pods that were asked.
+    pub lives: BTreeMap<CopyName, String>,
+}
+
 #[derive(Debug)]
 struct Settler {
     wanted: watch::Sender<Wanted>,
-    settled: watch::Receiver<Option<Settled>>,
+    answer: watch::Receiver<Option<Answer>>,
     task: AbortHandle,
 }
 
@@ -80,8 +89,8 @@ impl Settlers {
 
     /// What the last pass has come to.
     #[must_use]
-    pub fn settled(&self, object: &ObjectRef<StoredObject>) -> Option<Settled> {
-        self.settlers().get(object)?.settled.borrow().clone()
+    pub fn answer(&self, object: &ObjectRef<StoredObject>) -> Option<Answer> {
+        self.settlers().get(object)?.answer.borrow().clone()
     }
 
     /// Ends the task of a `LogStore`, which is gone or shall not be touched.
@@ -95,22 +104,22 @@ impl Settlers {
 
     fn begin(&self, object: ObjectRef<StoredObject>, wanted: Wanted) -> Settler {
         let (wanted, asked) = watch::channel(wanted);
-        let (answer, settled) = watch::channel(None);
+        let (answered, answer) = watch::channel(None);
         let (triggers, permits, metrics) =
             (self.triggers.clone(), Arc::clone(&self.permits), Arc::clone(&self.metrics));
-        let settling = settle(asked, permits, move |settled| {
+        let settling = settle(asked, permits, move |answer| {
             metrics.store_passes.inc();
-            let is_news = answer.send_replace(Some(settled.clone())).as_ref() != Some(&settled);
+            let is_news = answered.send_replace(Some(answer.clone())).as_ref() != Some(&answer);
             if is_news {
                 triggers.touch(object.clone());
             }
         });
-        Settler { wanted, settled, task: tokio::spawn(settling).abort_handle() }
+        Settler { wanted, answer, task: tokio::spawn(settling).abort_handle() }
     }
 }
 
 /// Makes passes until nobody wants any.
-async fn settle(mut wanted: watch::Receiver<Wanted>, permits: Arc<Semaphore>, told: impl Fn(Settled)) {
+async fn settle(mut wanted: watch::Receiver<Wanted>, permits: Arc<Semaphore>, told: impl Fn(Answer)) {
     let mut passes: Passes<String> = Passes::within(permits);
     let mut desired = wanted.borrow().desired.clone();
     loop {
@@ -126,7 +135,7 @@ async fn settle(mut wanted: watch::Receiver<Wanted>, permits: Arc<Semaphore>, to
             Some(settled) = passes.next() => {
                 passes.conclude(settled);
                 if let Some(settled) = passes.settled() {
-                    told(settled.clone());
+                    told(Answer { settled: settled.clone(), lives: passes.asked().clone() });
                 }
             }
             () = sleep_until(due) => {}

@@ -104,6 +104,11 @@ impl<Server: PartialEq> Passes<Server> {
         self.settled.as_ref()
     }
 
+    /// What served when the last pass was begun.
+    pub(crate) fn asked(&self) -> &BTreeMap<CopyName, Server> {
+        &self.asked
+    }
+
     /// When the next pass is due; none while one is under way.
     pub(crate) fn due_at(&self) -> Option<Instant> {
         (self.under_way.is_empty() && !self.asked.is_empty()).then_some(self.due)

@@ -142,7 +142,10 @@ fn a_copy_without_a_pod_is_being_created_not_replaced() {
     (copy.is_running, copy.is_ready, copy.is_current) = (false, false, false);
     let first = world.status(None);
     assert_eq!(reasons(&first)[..2], ["Ready=Initializing", "Reconciling=Creating"]);
-    assert_eq!(said(&first, "Ready"), "copy a is not ready: there is nothing that runs it yet");
+    assert_eq!(
+        said(&first, "Ready"),
+        "copy a is not ready: it has no pod yet; kubectl describe statefulset tells why if that lasts"
+    );
 }
 
 #[test]
@@ -332,7 +335,8 @@ fn a_transition_has_the_time_of_the_change() {
     assert_eq!((second(&down, "Ready"), second(&down, "Stalled")), (3, 1));
 }
 
-const LASTING: [Stalled; 6] = [
+const LASTING: [Stalled; 7] = [
+    Stalled::ClaimDeleted,
     Stalled::StorageClassNotExpandable,
     Stalled::QuotaExceeded,
     Stalled::Forbidden,
