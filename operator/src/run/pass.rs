@@ -227,7 +227,7 @@ impl Pass<'_> {
         self.write(status::compute(&facts, self.previous.as_ref(), Timestamp::now())).await
     }
 
-    /// Claims first, then children, then pods. What stands against one step ends the pass; the next one goes on.
+    /// Claims first, then children, then pods. The first thing that stands against it is told.
     async fn carry_out(&self, store: &ValidatedStore, observation: &Observation, plan: Plan<'_>) -> Carried {
         let Plan { steps, held } = plan;
         let mut carried = Carried { obstacle: None, held, changed: BTreeSet::new() };
