@@ -4,6 +4,7 @@
 //! caches     what the API server holds, watched                    → triggers: this LogStore was touched
 //! pass       observe → validate → build → plan → apply → settle → status, bounded in number and time
 //!   observe, belonging, drift, claims, pods                        pure: from what there is to what it means
+//!   carry_out                                                      the plan, step by step
 //!   api                                                            every call
 //! settlers   the namespaces inside the stores, over HTTP, beside the workers → triggers
 //! lease      one replica acts
@@ -16,6 +17,7 @@
 pub mod api;
 pub mod belonging;
 pub mod caches;
+mod carry_out;
 pub mod claims;
 pub mod drift;
 pub mod health;

@@ -4,25 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use logstore_crds::LogStoreStatus;
 
-use super::api::{APPLIED_ANNOTATION, ApiServer, Eviction};
+use super::api::{APPLIED_ANNOTATION, ApiServer};
 use super::belonging::{self, Belonging};
 use super::caches::Caches;
-use super::claims::{self, ClaimAct};
+use super::carry_out::{Carried, Carrier};
+use super::claims;
 use super::drift::covers;
 use super::memory::Memory;
 use super::observe::{self, Existing, Observation};
 use super::pods;
-use super::resource::StoredObject;
+use super::resource::{StoredObject, shown};
 use super::settlers::{Answer, Settlers, Wanted};
-use crate::build::{Child, ChildId, Children, CopyName, Desired, namespaces, stateful_set};
-use crate::conditions::{Reconciling, Stalled};
-use crate::plan::{Held, Observed, Plan, Predicate, Step, plan};
+use crate::build::{Child, ChildId, Children, Desired, namespaces, stateful_set};
+use crate::conditions::Reconciling;
+use crate::plan::{Observed, Plan, Predicate, plan};
 use crate::status::{self, CopyFacts, Facts, Obstacle};
 use crate::validate::{self, InvalidSpec, Mode, ValidatedStore};
 
@@ -68,15 +68,6 @@ struct Pass<'a> {
     previous: Option<LogStoreStatus>,
 }
 
-/// What carrying out has come to.
-#[derive(Default)]
-struct Carried {
-    obstacle: Option<Obstacle>,
-    held: Vec<Held>,
-    /// Copies whose StatefulSet was changed by this very pass: what the cache shows of them is of before.
-    changed: BTreeSet<CopyName>,
-}
-
 impl Context {
     /// Makes a pass.
     pub async fn pass(&self, object: &StoredObject) -> (Outcome, Action) {
@@ -106,12 +97,6 @@ impl Context {
 }
 
 impl Pass<'_> {
-    /// As the log names it.
-    fn name(&self) -> String {
-        let ObjectRef { name, namespace, .. } = &self.reference;
-        format!("LogStore {}/{name}", namespace.as_deref().unwrap_or_default())
-    }
-
     /// Brings everything to what the spec says.
     async fn follow(&self, store: &ValidatedStore) -> (Outcome, Result<(), Obstacle>) {
         let caches = &self.context.caches;
@@ -127,9 +112,11 @@ impl Pass<'_> {
         if let Err(obstacle) = self.announce(store, &desired, &observation, &plan).await {
             return (Outcome::Failed, Err(obstacle));
         }
-        let carried = self.carry_out(store, &observation, plan).await;
+        let Context { api, memory, .. } = self.context;
+        let carrier = Carrier { api, memory, reference: &self.reference, store, observation: &observation };
+        let carried = carrier.carry_out(plan).await;
         if let Some(obstacle) = &carried.obstacle {
-            tracing::warn!("{}: {}", self.name(), obstacle.why);
+            tracing::warn!("{}: {}", shown(&self.reference), obstacle.why);
         }
         self.settle(store, &observation);
         let facts = self.facts(store, &desired, &observation, &carried);
@@ -155,7 +142,7 @@ impl Pass<'_> {
         let outcome = match said {
             Ok(()) => outcome,
             Err(obstacle) => {
-                tracing::warn!("{}: {}", self.name(), obstacle.why);
+                tracing::warn!("{}: {}", shown(&self.reference), obstacle.why);
                 Outcome::Failed
             }
         };
@@ -225,167 +212,6 @@ impl Pass<'_> {
         let applied = facts.generation_applied(observed);
         let facts = Facts { applied, ..facts.facts() };
         self.write(status::compute(&facts, self.previous.as_ref(), Timestamp::now())).await
-    }
-
-    /// Claims first, then children, then pods. The first thing that stands against it is told.
-    async fn carry_out(&self, store: &ValidatedStore, observation: &Observation, plan: Plan<'_>) -> Carried {
-        let Plan { steps, held } = plan;
-        let mut carried = Carried { obstacle: None, held, changed: BTreeSet::new() };
-        let done = async {
-            self.grow_claims(store, observation).await?;
-            let mut first = Ok(());
-            for step in steps {
-                let stepped = match step {
-                    Step::Apply(child) => self.apply(store, observation, child).await.map(|is_changed| {
-                        carried.changed.extend(child.copy().filter(|_| is_changed));
-                    }),
-                    Step::ReplacePod(copy) => {
-                        self.replace(store, observation, copy).await.map(|held| carried.held.extend(held))
-                    }
-                };
-                // One child that cannot be had must not keep the others from being as they should.
-                first = first.and(stepped);
-            }
-            first?;
-            self.look_for_lost_pods(store, observation).await
-        };
-        carried.obstacle = done
-            .await
-            .err()
-            .or_else(|| claims::leaving(store, observation))
-            .or_else(|| claims::of_another_class(store, observation));
-        carried
-    }
-
-    /// A pod that has lost its labels is in no cache, serves nobody, and stands in the way of its successor.
-    async fn look_for_lost_pods(&self, store: &ValidatedStore, observation: &Observation) -> Result<(), Obstacle> {
-        for copy in observation.stateful_sets.keys().filter(|copy| !observation.pods.contains_key(copy)) {
-            let name = stateful_set::pod_name(store, *copy);
-            let found = self.context.api.existing_pod(store.namespace(), &name).await?;
-            if found.is_some_and(|metadata| !belonging::has_our_labels(&metadata, store)) {
-                return Err(Obstacle::lasting(
-                    Stalled::ForeignObject,
-                    format!(
-                        "Pod {}/{name} does not carry the labels that its StatefulSet gives: put them back, or delete it",
-                        store.namespace()
-                    ),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    async fn grow_claims(&self, store: &ValidatedStore, observation: &Observation) -> Result<(), Obstacle> {
-        let api = &self.context.api;
-        let (own, steps): (Vec<_>, Vec<_>) =
-            claims::plan(store, observation).into_iter().partition(|step| matches!(step.act, ClaimAct::Own(_)));
-        for step in &own {
-            api.claim(store.namespace(), step, false).await?;
-        }
-        // None grows before it is known that all can.
-        for step in &steps {
-            api.claim(store.namespace(), step, true).await?;
-        }
-        for step in &steps {
-            api.claim(store.namespace(), step, false).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes a child as it should be, and tells whether that has changed anything.
-    async fn apply(
-        &self,
-        store: &ValidatedStore,
-        observation: &Observation,
-        child: Child<'_>,
-    ) -> Result<bool, Obstacle> {
-        let id = child.id();
-        let known = observation.children.get(&id);
-        let metadata = match known {
-            Some(existing) => Some(existing.metadata.clone()),
-            // What has lost its labels is not in the cache, and neither is what is not ours.
-            None => self.context.api.existing(store.namespace(), child).await?,
-        };
-        let is_there = match metadata.map(|metadata| belonging::of_child(&metadata, store)) {
-            None => false,
-            Some(Belonging::Ours) => true,
-            Some(Belonging::Leaving(why)) => return Err(leaving(&id, why)),
-            Some(Belonging::Foreign(who)) => return Err(foreign(store, &id, &who)),
-        };
-        if let (false, Child::StatefulSet(copy, _)) = (is_there, child) {
-            self.check_claim(store, observation, copy).await?;
-        }
-        if let Child::StatefulSet(copy, wanted) = child
-            && let Some(outgrown) = claims::outgrown(store, observation, copy)
-        {
-            return self.make_anew(store, copy, wanted, outgrown).await.map(|()| true);
-        }
-        tracing::info!("{}: applying {id}", self.name());
-        let version = self.context.api.apply(store.namespace(), child, is_there).await?;
-        let is_changed = known.is_none_or(|known| known.metadata.resource_version != version);
-        self.context.memory.applied(&self.reference, id, version);
-        Ok(is_changed)
-    }
-
-    /// A StatefulSet's claim template cannot be changed. Everything else of it is applied first, so that it is known to be
-    /// acceptable; then it is deleted, its pod runs on, and the next pass makes it with the larger claim.
-    async fn make_anew(
-        &self,
-        store: &ValidatedStore,
-        copy: CopyName,
-        wanted: &StatefulSet,
-        outgrown: &StatefulSet,
-    ) -> Result<(), Obstacle> {
-        tracing::info!("{}: making the StatefulSet of copy {copy} anew for a larger volume", self.name());
-        let mut acceptable = wanted.clone();
-        acceptable.spec.volume_claim_templates = outgrown.spec.volume_claim_templates.clone();
-        self.context.api.apply(store.namespace(), Child::StatefulSet(copy, &acceptable), true).await?;
-        self.context.api.let_go(store.namespace(), &outgrown.metadata).await
-    }
-
-    /// A StatefulSet takes up whatever claim has the right name.
-    async fn check_claim(
-        &self,
-        store: &ValidatedStore,
-        observation: &Observation,
-        copy: CopyName,
-    ) -> Result<(), Obstacle> {
-        let name = stateful_set::claim_name(store, copy);
-        let metadata = match observation.claims.get(&copy) {
-            Some(claim) => Some(claim.metadata.clone()),
-            None => self.context.api.existing_claim(store.namespace(), &name).await?,
-        };
-        match metadata.map(|metadata| belonging::of_claim(&metadata, store)) {
-            None | Some(Belonging::Ours) => Ok(()),
-            Some(Belonging::Leaving(why)) => Err(Obstacle::passing(format!("claim {name}: {why}"))),
-            Some(Belonging::Foreign(who)) => Err(Obstacle::lasting(
-                Stalled::ForeignVolume,
-                format!(
-                    "claim {}/{name} {who}; give it these labels if its data shall be used, or delete it",
-                    store.namespace()
-                ),
-            )),
-        }
-    }
-
-    /// Ends a copy's pod. One that serves is evicted, so that the budgets of the cluster are kept.
-    async fn replace(
-        &self,
-        store: &ValidatedStore,
-        observation: &Observation,
-        copy: CopyName,
-    ) -> Result<Option<Held>, Obstacle> {
-        let Some(pod) = observation.pods.get(&copy) else { return Ok(None) };
-        if observation.leaving_claims.contains_key(&copy) {
-            return Ok(Some(Held { copy, waits_for: Predicate::Claim }));
-        }
-        tracing::info!("{}: replacing pod {}", self.name(), stateful_set::pod_name(store, copy));
-        if !pods::is_ready(pod) {
-            self.context.api.delete_pod(store.namespace(), &pod.metadata).await?;
-            return Ok(None);
-        }
-        let evicted = self.context.api.evict_pod(store.namespace(), &pod.metadata).await?;
-        Ok((evicted == Eviction::Refused).then_some(Held { copy, waits_for: Predicate::Eviction }))
     }
 
     /// Tells the task beside the workers what the stores shall have, and where they are.
@@ -489,17 +315,6 @@ fn outcome(facts: &OwnedFacts<'_>) -> Outcome {
         None if facts.carried.held.is_empty() => Outcome::Settled,
         None => Outcome::Progressing,
     }
-}
-
-/// The watch tells when it is gone.
-fn leaving(id: &ChildId, why: &str) -> Obstacle {
-    Obstacle { reconciling: Reconciling::Creating, ..Obstacle::passing(format!("{id} must go first: {why}")) }
-}
-
-fn foreign(store: &ValidatedStore, id: &ChildId, who: &str) -> Obstacle {
-    let place = store.namespace();
-    let why = format!("{} {place}/{} {who}; delete it, or give this LogStore another name", id.kind, id.name);
-    Obstacle::lasting(Stalled::ForeignObject, why)
 }
 
 /// A pass that took too long.

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::NamespaceResourceScope;
+use kube::runtime::reflector::ObjectRef;
 use logstore_crds::{LogStore, LogStoreStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,6 +50,13 @@ impl StoredObject {
     pub fn generation(&self) -> Option<i64> {
         self.metadata.generation
     }
+}
+
+/// A `LogStore` as the log names it.
+#[must_use]
+pub fn shown(reference: &ObjectRef<StoredObject>) -> String {
+    let ObjectRef { name, namespace, .. } = reference;
+    format!("LogStore {}/{name}", namespace.as_deref().unwrap_or_default())
 }
 
 impl Resource for StoredObject {

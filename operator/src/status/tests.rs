@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use logstore_api::NamespaceName;
 
 use super::*;
+use crate::build::CopyName;
 use crate::conditions::TABLE;
-use crate::plan::Predicate;
+use crate::plan::{Held, Predicate};
+use crate::validate::{InvalidSpec, ValidatedStore};
 use crate::{test_support, validate};
 
 /// A LogStore with two copies and two namespaces, at generation 3.
