@@ -123,6 +123,15 @@ fn the_port_is_the_same_everywhere() {
     assert_eq!(stateful_set::url(&store, copy), "http://events-a-0.events-headless.prod.svc:9000");
 }
 
+/// A store that is not root could not listen there, and crashed again and again.
+#[test]
+fn the_first_ports_are_opened_to_who_is_not_root() {
+    let sysctls = |spec: &str| pod(&children(spec)).security_context.clone().unwrap().sysctls;
+    let opened = sysctls("listener: {port: 80}").unwrap();
+    assert_eq!((opened[0].name.as_str(), opened[0].value.as_str()), ("net.ipv4.ip_unprivileged_port_start", "0"));
+    assert_eq!(sysctls("listener: {port: 1024}"), None);
+}
+
 #[test]
 fn selectors_find_the_pods_and_copies_do_not_find_each_other() {
     let children = children("copies: 2");

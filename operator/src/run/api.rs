@@ -39,7 +39,7 @@ pub struct ApiServer {
 pub enum Eviction {
     /// It goes.
     Granted,
-    /// A budget stands against it for now.
+    /// A budget stands against it.
     Refused,
 }
 

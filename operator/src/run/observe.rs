@@ -90,14 +90,16 @@ pub fn ready_pods(caches: &Caches, object: &ObjectRef<StoredObject>) -> u32 {
 /// for the same; else the one of this operator. So a new operator alone restarts no store.
 #[must_use]
 pub fn operator_image(caches: &Caches, store: &ValidatedStore, own: &str) -> String {
-    let kept = || {
-        let config_map = find(&caches.config_maps, store, &config_map::name(store))?;
-        let annotations = config_map.metadata.annotations.as_ref()?;
-        let image = annotations.get(OPERATOR_IMAGE_ANNOTATION)?.clone();
-        let again = stateful_set::template_fingerprint(store, &Surroundings { image: image.clone() });
-        (again.to_string() == *annotations.get(TEMPLATE_ANNOTATION)?).then_some(image)
-    };
-    kept().unwrap_or_else(|| own.to_owned())
+    let config_map = find(&caches.config_maps, store, &config_map::name(store));
+    config_map.and_then(|found| kept_image(&found.metadata, store)).unwrap_or_else(|| own.to_owned())
+}
+
+/// The image that the marks on a ConfigMap name, if with it the `LogStore` still becomes what they stand for.
+fn kept_image(config_map: &ObjectMeta, store: &ValidatedStore) -> Option<String> {
+    let annotations = config_map.annotations.as_ref()?;
+    let image = annotations.get(OPERATOR_IMAGE_ANNOTATION)?.clone();
+    let again = stateful_set::template_fingerprint(store, &Surroundings { image: image.clone() });
+    (again.to_string() == *annotations.get(TEMPLATE_ANNOTATION)?).then_some(image)
 }
 
 /// The children as they should be, with the image that counts.
@@ -149,9 +151,28 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support;
 
     fn metadata(text: &str) -> ObjectMeta {
         serde_saphyr::from_str(text).unwrap()
+    }
+
+    /// Every operator upgrade would restart every store of the cluster.
+    #[test]
+    fn stores_keep_their_image_until_the_spec_asks_for_another_template() {
+        let made_of = |spec: &str, image: &str| {
+            build(&test_support::store(spec), &Surroundings { image: image.to_owned() }).config_map.metadata
+        };
+        let kept = |spec: &str| kept_image(&made_of("copies: 2", "logstore:1"), &test_support::store(spec));
+        assert_eq!(kept("copies: 2").as_deref(), Some("logstore:1"));
+        assert_eq!(kept("copies: 2, namespaces: [{name: a}]").as_deref(), Some("logstore:1"));
+        assert_eq!(
+            kept("storage: {size: 2Gi}, copies: 2").as_deref(),
+            Some("logstore:1"),
+            "volumes grow without a restart"
+        );
+        assert_eq!(kept("copies: 2, podTemplate: {metadata: {annotations: {a: b}}}"), None);
+        assert_eq!(kept_image(&ObjectMeta::default(), &test_support::store("")), None);
     }
 
     /// A LogStore that was deleted and applied again at once was Ready with the pod of its earlier life, which then went.

@@ -145,6 +145,17 @@ fn bounds_of_the_schema_are_kept_here_too() {
     assert_eq!(said.len(), 1, "{said:?}");
 }
 
+/// While a cluster is upgraded, the definition is newer than the operator for a while: its defaults stand in every object.
+#[test]
+fn what_a_newer_definition_has_put_into_an_object_is_left_alone() {
+    let text = crate::test_support::document("", "colour: blue, listener: {port: 9000, shade: dark}");
+    let document = crate::yaml::document(&text).unwrap();
+    assert_eq!(stored(document.clone()).unwrap().port(), 9000);
+    assert_eq!(object(document).unwrap_err().findings().len(), 2, "in a file it is a mistake");
+    let wrong = crate::yaml::document(&crate::test_support::document("", "colour: blue, copies: 9")).unwrap();
+    assert_eq!(stored(wrong).unwrap_err().findings().len(), 1, "what is known is checked all the same");
+}
+
 #[test]
 fn a_null_is_a_field_left_out() {
     let store =
