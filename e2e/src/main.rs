@@ -84,6 +84,7 @@ fn phases() -> Result<Vec<Phase>> {
         case!(collisions::the_same_name_in_two_namespaces_is_two_log_stores),
         case!(collisions::a_foreign_stateful_set_is_not_adopted),
         case!(collisions::a_name_of_anothers_child_is_refused),
+        case!(collisions::a_pod_without_its_labels_is_named),
         case!(chart::helm_test_appends_and_reads),
     ];
     let together: Vec<Case> = together.into_iter().chain(definition::cases()?).collect();

@@ -23,6 +23,8 @@ use crate::yaml;
 const IMAGE: &str = concat!("logstore:", env!("CARGO_PKG_VERSION"));
 /// Names the variable with the filter of the log.
 const LOG_ENVIRONMENT: &str = "LOGSTORE_LOG";
+/// What the libraries below may say unless that variable says otherwise: kube puts each line of ours into a span of its own.
+const LIBRARY_LOG: &str = "kube_runtime=warn,kube_client=warn";
 /// What an invalid file ends with.
 const EXIT_INVALID: u8 = 2;
 
@@ -132,7 +134,10 @@ pub fn execute(CommandLine { command }: CommandLine) -> ExitCode {
 
 fn run_in_cluster(arguments: RunArguments) -> anyhow::Result<()> {
     let RunArguments { image, namespaces, lease_name, lease_namespace, identity, listen } = arguments;
-    let filter = EnvFilter::try_from_env(LOG_ENVIRONMENT).unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = std::env::var(LOG_ENVIRONMENT).unwrap_or_else(|_| "info".to_owned());
+    let filter = EnvFilter::try_new(format!("{LIBRARY_LOG},{asked}")).with_context(|| {
+        format!("{LOG_ENVIRONMENT}={asked} is no filter of the log; an example: info,kube_client=debug")
+    })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

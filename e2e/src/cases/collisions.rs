@@ -72,6 +72,20 @@ pub(crate) async fn a_name_of_anothers_child_is_refused(scene: &Scene) -> Result
     first.ready().await
 }
 
+/// A pod that has lost its labels is let go by its StatefulSet and stands in the way of the next one: it is named.
+pub(crate) async fn a_pod_without_its_labels_is_named(scene: &Scene) -> Result<()> {
+    let notes = scene.log_store("notes");
+    notes.apply(SPEC).await?;
+    notes.ready().await?;
+    scene.kubectl.run(&["label", "pod", "notes-a-0", "logstore.dev/name-"]).await?;
+    let message = notes.becomes("Stalled", "True", "ForeignObject").await?;
+    ensure!(message.contains("Pod") && message.contains("notes-a-0"), "the pod is not named: {message}");
+
+    scene.kubectl.run(&["label", "pod", "notes-a-0", "logstore.dev/name=notes"]).await?;
+    notes.ready().await?;
+    notes.becomes("Stalled", "False", "NotStalled").await.map(drop)
+}
+
 fn foreign_stateful_set(name: &str, image: &str) -> String {
     format!(
         "\
