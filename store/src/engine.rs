@@ -188,6 +188,7 @@ impl Engine {
             let detail = format!("{invalid}; nothing was changed");
             Problem::new(Code::InvalidArgument, detail).field(invalid.field).expected(invalid.expected).got(invalid.got)
         })?;
+        refuse_unbuilt(&put.config)?;
         if self.registry.is_broken(name) {
             return Err(damaged_configuration(name));
         }
@@ -273,6 +274,18 @@ impl Engine {
             tracing::warn!(%error, "failed to write the mark of an orderly stop; the next start verifies the logs");
         }
     }
+}
+
+/// Fields whose features this store does not have are refused.
+fn refuse_unbuilt(config: &logstore_api::NamespaceConfig) -> Result<(), Problem> {
+    let field = match config {
+        config if config.partitions != 1 => "partitions",
+        config if !config.indices.is_empty() => "indices",
+        config if config.quota != logstore_api::namespace::Quota::default() => "quota",
+        _ => return Ok(()),
+    };
+    let detail = format!("this release has no {field} yet; leave it out. Nothing was changed");
+    Err(Problem::new(Code::InvalidArgument, detail).field(field))
 }
 
 fn damaged_configuration(name: &NamespaceName) -> Problem {

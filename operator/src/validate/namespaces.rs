@@ -59,6 +59,8 @@ fn resolve(
     }
     let config = NamespaceConfig {
         partitions: 1,
+        indices: Vec::new(),
+        quota: logstore_api::namespace::Quota::default(),
         state: state_of(*state),
         durability: durability_of(durability.unwrap_or(defaults.durability)),
         rotation: rotation_of(pair.rotation.0),

@@ -31,6 +31,8 @@ fn defaults_are_filled_in() {
         declared.config,
         NamespaceConfig {
             partitions: 1,
+            indices: Vec::new(),
+            quota: logstore_api::namespace::Quota::default(),
             state: NamespaceState::Active,
             durability: Durability::Synced,
             rotation: Rotation { max_segment_bytes: Some(SEGMENT_BYTES_DEFAULT), max_segment_age_seconds: None },

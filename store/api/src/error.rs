@@ -95,12 +95,16 @@ codes! {
     FrameMismatch "frame_mismatch" 409 Never "The frame is not the next one";
     /// The copy holds another frame at this number.
     Diverged "diverged" 409 Never "The copy holds another frame at this number";
+    /// The record would have got another offset.
+    OffsetMismatch "offset_mismatch" 409 Never "The record would get another offset";
     /// The name is taken.
     NamespaceExists "namespace_exists" 409 Never "The namespace exists";
     /// The configuration contradicts the one in force.
     ConfigConflict "config_conflict" 409 Never "The configuration contradicts the one in force";
     /// The records were removed by retention or trim.
     Trimmed "trimmed" 410 Never "The records are gone";
+    /// The record was erased.
+    Erased "erased" 410 Never "The record was erased";
     /// The records are damaged on disk.
     Damaged "damaged" 410 Never "The records are damaged";
     /// A condition of the request does not hold.
@@ -119,6 +123,10 @@ codes! {
     TooManyTags "too_many_tags" 422 Never "Too many tags, or one that is too long";
     /// The namespace declares no such index.
     NoSuchIndex "no_such_index" 422 Never "The namespace declares no such index";
+    /// The bytes would not fit into what the record has reserved.
+    ReservationExceeded "reservation_exceeded" 422 Never "The record has not reserved so much";
+    /// The namespace has used up what its quota allows.
+    QuotaExceeded "quota_exceeded" 429 Later "The namespace's quota is used up";
     /// The namespace has too much in flight.
     NamespaceBusy "namespace_busy" 429 Later "The namespace has too much in flight";
     /// Our own fault; details are in the log under the request's id.

@@ -20,6 +20,16 @@ pub const TAG_BYTES_MAX: usize = 255;
 pub const KEY_BYTES_MAX: usize = 1024;
 /// Named i64 indices of a namespace.
 pub const INDICES_MAX: usize = 8;
+/// The name of an index.
+pub const INDEX_NAME_BYTES_MAX: usize = 63;
+/// Partitions of a namespace.
+pub const PARTITIONS_MAX: u32 = 64;
+/// Bytes of one patch of a record: what it replaces, at most the largest record.
+pub const PATCH_BYTES_MAX: usize = RECORD_BYTES_MAX;
+/// Patches of one record that a reader lays over it; the next one is a whole new payload, which replaces them.
+pub const PATCHES_MAX: usize = 64;
+/// Records in one call of `records/get`.
+pub const GET_RECORDS_MAX: usize = 100_000;
 
 /// Records in one read where the request does not say.
 pub const READ_RECORDS_DEFAULT: usize = 1_000;

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::limits::{
+    INDEX_NAME_BYTES_MAX, INDICES_MAX, PARTITIONS_MAX, RECORD_BYTES_MAX, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN,
+};
 use crate::{NamespaceName, Timestamp};
 
 /// When an append is acknowledged.
@@ -54,20 +57,42 @@ pub struct Retention {
     pub max_bytes: Option<u64>,
 }
 
+/// What a namespace may use. What is left out is not limited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Bytes of log files, all partitions together; appends beyond it are refused with 429 until retention or a trim
+    /// has made room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// Bytes of one record, where less than the store's own limit is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_record_bytes: Option<u64>,
+    /// Bytes of records per second, all partitions together; a second's worth may come at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_append_bytes_per_second: Option<u64>,
+}
+
 /// The whole configuration of a namespace: what is left out is the default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NamespaceConfig {
-    /// Independent logs in the namespace; one, until a later release.
+    /// Independent logs in the namespace, each with an order of its own; fixed when it is created.
     pub partitions: u32,
     /// What it takes part in.
     pub state: NamespaceState,
     /// When an append is acknowledged, where the request does not say.
     pub durability: Durability,
+    /// Names of the values that records may carry and be found by; names can be added behind the others, not removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub indices: Vec<String>,
     /// When segments end.
     pub rotation: Rotation,
     /// When records go.
     pub retention: Retention,
+    /// What it may use.
+    #[serde(skip_serializing_if = "Quota::is_none")]
+    pub quota: Quota,
 }
 
 impl Default for NamespaceConfig {
@@ -76,8 +101,10 @@ impl Default for NamespaceConfig {
             partitions: 1,
             state: NamespaceState::default(),
             durability: Durability::default(),
+            indices: Vec::new(),
             rotation: Rotation::default(),
             retention: Retention::default(),
+            quota: Quota::default(),
         }
     }
 }
@@ -100,11 +127,13 @@ impl NamespaceConfig {
     /// # Errors
     /// Names the first field with a value out of its range.
     pub fn check(&self) -> Result<(), InvalidConfig> {
-        let Self { partitions, state: _, durability: _, rotation, retention } = self;
+        let Self { partitions, state: _, durability: _, indices, rotation, retention, quota } = self;
         let refuse = |field, expected: String, got: u64| Err(InvalidConfig { field, expected, got: got.to_string() });
-        if *partitions != 1 {
-            return refuse("partitions", "1".to_owned(), u64::from(*partitions));
+        if !(1..=PARTITIONS_MAX).contains(partitions) {
+            return refuse("partitions", format!("1 to {PARTITIONS_MAX}"), u64::from(*partitions));
         }
+        check_indices(indices)?;
+        quota.check()?;
         if let Some(bytes) = rotation.max_segment_bytes
             && !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes)
         {
@@ -134,11 +163,69 @@ impl NamespaceConfig {
         Ok(())
     }
 
+    /// Checks that this configuration can follow `current`: partitions stay, and names of indices are only added.
+    ///
+    /// # Errors
+    /// Names the first field that cannot be changed so.
+    pub fn check_follows(&self, current: &Self) -> Result<(), InvalidConfig> {
+        if self.partitions != current.partitions {
+            let (expected, got) = (current.partitions.to_string(), self.partitions.to_string());
+            return Err(InvalidConfig { field: "partitions", expected, got });
+        }
+        if !self.indices.starts_with(&current.indices) {
+            let expected = format!("{:?}, and new names behind them", current.indices);
+            return Err(InvalidConfig { field: "indices", expected, got: format!("{:?}", self.indices) });
+        }
+        Ok(())
+    }
+
     /// The size in bytes at which a segment ends.
     #[must_use]
     pub fn max_segment_bytes(&self) -> u64 {
         self.rotation.max_segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT)
     }
+}
+
+impl Quota {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn check(&self) -> Result<(), InvalidConfig> {
+        let Self { max_bytes, max_record_bytes, max_append_bytes_per_second } = self;
+        let refuse = |field, expected: String, got: u64| Err(InvalidConfig { field, expected, got: got.to_string() });
+        if let Some(bytes) = max_bytes.filter(|bytes| *bytes < SEGMENT_BYTES_MIN) {
+            return refuse("quota.max_bytes", format!("at least {SEGMENT_BYTES_MIN} bytes"), bytes);
+        }
+        if let Some(bytes) = max_record_bytes.filter(|bytes| *bytes == 0 || *bytes > RECORD_BYTES_MAX as u64) {
+            return refuse("quota.max_record_bytes", format!("1 to {RECORD_BYTES_MAX} bytes"), bytes);
+        }
+        if *max_append_bytes_per_second == Some(0) {
+            return refuse("quota.max_append_bytes_per_second", "at least 1 byte".to_owned(), 0);
+        }
+        Ok(())
+    }
+}
+
+fn check_indices(indices: &[String]) -> Result<(), InvalidConfig> {
+    if indices.len() > INDICES_MAX {
+        let (expected, got) = (format!("at most {INDICES_MAX} names"), format!("{} names", indices.len()));
+        return Err(InvalidConfig { field: "indices", expected, got });
+    }
+    for (number, name) in indices.iter().enumerate() {
+        let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+        let rest = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte));
+        if !first || !rest || name.len() > INDEX_NAME_BYTES_MAX {
+            let expected =
+                format!("lower-case letters, digits, - and _, a letter first, at most {INDEX_NAME_BYTES_MAX} in all");
+            return Err(InvalidConfig { field: "indices", expected, got: format!("{name:?}") });
+        }
+        if indices[..number].contains(name) {
+            let got = format!("{name:?} twice");
+            return Err(InvalidConfig { field: "indices", expected: "each name once".to_owned(), got });
+        }
+    }
+    Ok(())
 }
 
 /// What becomes of a namespace's data when its entry leaves the `LogStore`. The store keeps it, because the entry
@@ -343,7 +430,7 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_refused_by_name() {
-        for body in [r#"{"retentoin": {}}"#, r#"{"retention": {"on_expiry": "delete"}}"#, r#"{"indices": []}"#] {
+        for body in [r#"{"retentoin": {}}"#, r#"{"retention": {"on_expiry": "delete"}}"#, r#"{"archive": {}}"#] {
             let error = PutNamespace::parse(body.as_bytes(), &NamespaceConfig::default()).unwrap_err().to_string();
             assert!(error.starts_with("unknown field `"), "{error}");
         }
@@ -374,11 +461,32 @@ mod tests {
     }
 
     #[test]
+    fn partitions_stay_and_indices_are_only_added() {
+        let config = |partitions: u32, indices: &[&str]| NamespaceConfig {
+            partitions,
+            indices: indices.iter().map(|name| (*name).to_owned()).collect(),
+            ..NamespaceConfig::default()
+        };
+        let field = |new: &NamespaceConfig, old: &NamespaceConfig| new.check_follows(old).map_err(|error| error.field);
+        assert_eq!(field(&config(2, &["a", "b"]), &config(2, &["a"])), Ok(()));
+        assert_eq!(field(&config(3, &["a"]), &config(2, &["a"])), Err("partitions"));
+        for changed in [&["b"][..], &[], &["b", "a"]] {
+            assert_eq!(field(&config(2, changed), &config(2, &["a"])), Err("indices"));
+        }
+    }
+
+    #[test]
     fn values_out_of_range_are_named() {
         let field = |config: serde_json::Value| {
             serde_json::from_value::<NamespaceConfig>(config).unwrap().check().unwrap_err().field
         };
-        assert_eq!(field(json!({"partitions": 2})), "partitions");
+        assert_eq!(field(json!({"partitions": 0})), "partitions");
+        assert_eq!(field(json!({"partitions": 65})), "partitions");
+        for indices in [json!([""]), json!(["Price"]), json!(["a b"]), json!(["a", "a"]), json!(["1"])] {
+            assert_eq!(field(json!({ "indices": indices })), "indices");
+        }
+        assert_eq!(field(json!({"quota": {"max_bytes": 1}})), "quota.max_bytes");
+        assert_eq!(field(json!({"quota": {"max_record_bytes": 0}})), "quota.max_record_bytes");
         assert_eq!(field(json!({"rotation": {"max_segment_bytes": 1}})), "rotation.max_segment_bytes");
         assert_eq!(field(json!({"retention": {"max_bytes": 1}})), "retention.max_bytes");
         assert_eq!(field(json!({"retention": {"max_age_seconds": 0}})), "retention.max_age_seconds");

@@ -109,7 +109,7 @@ fn read(namespace: &Namespace, from: u64) -> (Records, Damaged) {
     let range = Range { from: from.max(published.start), until: published.end };
     let ended = partition
         .read(range, |record| {
-            records.push((record.offset, record.record.data().to_vec()));
+            records.push((record.offset, record.data().to_vec()));
             Flow::Continue
         })
         .unwrap();

@@ -179,7 +179,7 @@ fn records(
     let (mut count, mut bytes) = (0, 0);
     let ended = partition
         .read(range, |record| {
-            let len = record.record.body_len();
+            let len = record.body_len();
             if count > 0 && bytes + len > request.max_bytes {
                 return Flow::StopBefore;
             }
@@ -196,9 +196,9 @@ fn records(
 
 fn print(body: &mut Vec<u8>, record: &LogRecord<'_>, request: &Request) {
     match request.form {
-        Form::Octets => body.extend_from_slice(record.record.data()),
+        Form::Octets => body.extend_from_slice(record.data()),
         Form::Text => {
-            body.extend_from_slice(record.record.data());
+            body.extend_from_slice(record.data());
             body.push(b'\n');
         }
         Form::Envelopes => {
@@ -210,12 +210,12 @@ fn print(body: &mut Vec<u8>, record: &LogRecord<'_>, request: &Request) {
 }
 
 fn envelope(record: &LogRecord<'_>, all_meta: bool) -> Envelope {
-    let mut envelope = Envelope::of(record.offset, record.time, record.record.data());
-    let meta = record.record.meta().unwrap_or_default();
+    let mut envelope = Envelope::of(record.offset, record.time, record.data());
+    let meta = record.meta();
     envelope.key = meta.key.map(text_or_base64);
     envelope.tags = meta.tags.into_iter().map(text_or_base64).collect();
     if all_meta {
-        envelope.alloc = Some(u64::from(record.record.header.alloc_len));
+        envelope.alloc = Some(u64::from(record.alloc_len()));
         envelope.partition = Some(0);
         envelope.producer = record.producer.map(|producer| ProducerInfo {
             id: Uuid::from_u128(producer.id),

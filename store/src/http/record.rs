@@ -40,11 +40,7 @@ pub async fn record(
         let mut found = None;
         let range = Range { from: offset, until: offset + 1 };
         let ended = partition.read(range, |record| {
-            found = Some(Found {
-                data: record.record.data().to_vec(),
-                time: record.time,
-                meta: record.record.meta().unwrap_or_default(),
-            });
+            found = Some(Found { data: record.data().to_vec(), time: record.time, meta: record.meta() });
             Flow::Stop
         });
         let Ended { next, damaged_until, begins_at } =

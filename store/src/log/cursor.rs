@@ -6,7 +6,7 @@ use std::sync::Arc;
 use logstore_api::Timestamp;
 use logstore_api::frame::view::RecordView;
 use logstore_api::frame::{
-    HEADER_LEN, Header, Kind, PRODUCER_LEN, Producer, RECORD_HEADER_LEN, RecordHeader, Salt, TRAILER_LEN,
+    HEADER_LEN, Header, Kind, Meta, PRODUCER_LEN, Producer, RECORD_HEADER_LEN, RecordHeader, Salt, TRAILER_LEN,
 };
 
 use super::index::Entry;
@@ -71,10 +71,41 @@ pub struct LogRecord<'a> {
     pub time: Timestamp,
     /// Identity of its producer, with the sequence number of this record.
     pub producer: Option<Producer>,
-    /// Payload, metadata, reserved length.
-    pub record: RecordView<'a>,
+    record: RecordView<'a>,
     /// Its address in rochefort's file; not to be relied on behind a hole.
     pub address: u64,
+}
+
+impl<'a> LogRecord<'a> {
+    /// The payload.
+    #[must_use]
+    pub fn data(&self) -> &'a [u8] {
+        self.record.data()
+    }
+
+    /// What it carries beside the payload; nothing where a newer release has written it.
+    #[must_use]
+    pub fn meta(&self) -> Meta {
+        self.record.meta().unwrap_or_default()
+    }
+
+    /// Bytes reserved for the payload.
+    #[must_use]
+    pub fn alloc_len(&self) -> u32 {
+        self.record.header.alloc_len
+    }
+
+    /// Bytes of metadata and payload.
+    #[must_use]
+    pub fn body_len(&self) -> usize {
+        self.record.body_len()
+    }
+
+    /// Bytes it takes in rochefort's file.
+    #[must_use]
+    pub fn address_bytes(&self) -> u64 {
+        self.record.address_bytes()
+    }
 }
 
 /// What comes next.

@@ -1,15 +1,43 @@
-//! Bodies of the control frames that this release writes. A control frame has one record, whose payload is the body.
+//! Bodies of the control frames. A control frame has one record, whose payload is the body.
 
 use uuid::Uuid;
 
 use super::{Draft, FrameBuilder, FrameView, Kind, NewRecord, Salt, u32_at, u64_at};
-use crate::limits::WRITER_LABEL_BYTES_MAX;
+use crate::limits::{RECORD_BYTES_MAX, WRITER_LABEL_BYTES_MAX};
 
 /// Body of [`Kind::Trim`]: records before this offset go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trim {
     /// The first offset to keep.
     pub before: u64,
+}
+
+/// Body of [`Kind::Patch`]: bytes of a record are replaced, inside what it has reserved.
+///
+/// ```text
+/// offset u64 | position u32 | data_len u32 | bytes
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// The record.
+    pub offset: u64,
+    /// The first byte of the payload that is replaced; what lies between the old end and it becomes zeroes.
+    pub position: u32,
+    /// Length of the payload afterwards, in bytes: `position + bytes.len()` where that is more than it was.
+    pub data_len: u32,
+    /// What stands there afterwards.
+    pub bytes: Vec<u8>,
+}
+
+/// Body of [`Kind::Erase`]: a record is hidden at once, and its bytes go when its segment is rewritten.
+///
+/// ```text
+/// offset u64
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erase {
+    /// The record.
+    pub offset: u64,
 }
 
 /// Body of [`Kind::EpochStart`]: a reign begins here. The epoch is the frame's own.
@@ -48,6 +76,48 @@ impl Trim {
     #[must_use]
     pub fn decode(body: &[u8]) -> Option<Self> {
         (body.len() >= 8).then(|| Self { before: u64_at(body, 0) })
+    }
+}
+
+impl Patch {
+    /// The body.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let Self { offset, position, data_len, bytes } = self;
+        let mut body = Vec::with_capacity(16 + bytes.len());
+        body.extend_from_slice(&offset.to_le_bytes());
+        body.extend_from_slice(&position.to_le_bytes());
+        body.extend_from_slice(&data_len.to_le_bytes());
+        body.extend_from_slice(bytes);
+        body
+    }
+
+    /// Reads a body back; `None` where the bytes would stand outside the payload.
+    #[must_use]
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        let bytes = body.get(16..)?;
+        let patch = Self {
+            offset: u64_at(body, 0),
+            position: u32_at(body, 8),
+            data_len: u32_at(body, 12),
+            bytes: bytes.to_vec(),
+        };
+        let end = patch.position as usize + bytes.len();
+        (end <= patch.data_len as usize && patch.data_len as usize <= RECORD_BYTES_MAX).then_some(patch)
+    }
+}
+
+impl Erase {
+    /// The body.
+    #[must_use]
+    pub fn encode(self) -> Vec<u8> {
+        self.offset.to_le_bytes().to_vec()
+    }
+
+    /// Reads a body back; longer ones are of a newer release and begin the same.
+    #[must_use]
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        (body.len() >= 8).then(|| Self { offset: u64_at(body, 0) })
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::control::{EpochStart, Trim};
+use super::control::{EpochStart, Erase, Patch, Trim};
 use super::*;
 
 const SALT: Salt = Salt(0x1234_5678_9abc_def0);
@@ -118,6 +118,10 @@ fn control_bodies_read_back() {
     assert_eq!(control::body(&view).and_then(EpochStart::decode), Some(start));
     assert_eq!(Trim::decode(&Trim { before: 9 }.encode()), Some(Trim { before: 9 }));
     assert_eq!(Trim::decode(b"short"), None);
+    let patch = Patch { offset: 3, position: 2, data_len: 9, bytes: b"abc".to_vec() };
+    assert_eq!(Patch::decode(&patch.encode()), Some(patch.clone()));
+    assert_eq!(Patch::decode(&Patch { data_len: 4, ..patch }.encode()), None);
+    assert_eq!(Erase::decode(&Erase { offset: 9 }.encode()), Some(Erase { offset: 9 }));
     assert_eq!(EpochStart::decode(&[0xff; 30]), None);
 }
 

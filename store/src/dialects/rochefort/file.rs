@@ -93,7 +93,7 @@ impl Look {
         if record.offset >= self.end {
             return Flow::StopBefore;
         }
-        if record.address + record.record.address_bytes() <= self.address {
+        if record.address + record.address_bytes() <= self.address {
             return Flow::Continue;
         }
         if record.offset < self.start {
@@ -106,7 +106,7 @@ impl Look {
             return Flow::Stop;
         }
         if record.address == self.address {
-            self.found = Some(Ok(Bytes::copy_from_slice(record.record.data())));
+            self.found = Some(Ok(Bytes::copy_from_slice(record.data())));
             return Flow::Stop;
         }
         self.found = None;
@@ -116,9 +116,9 @@ impl Look {
     /// Collects the 20 bytes that the original takes for a header; they may reach over several records.
     fn take_bytes(&mut self, record: &LogRecord<'_>) -> Flow {
         let last = record.offset + 1 == self.end;
-        let (data, header) = (record.record.data(), header(record));
+        let (data, header) = (record.data(), header(record));
         let written = HEADER_LEN + data.len();
-        let space = usize::try_from(record.record.address_bytes()).unwrap_or(usize::MAX);
+        let space = usize::try_from(record.address_bytes()).unwrap_or(usize::MAX);
         let from = self.address + self.header.len() as u64 - record.address;
         let mut at = usize::try_from(from).unwrap_or(usize::MAX);
         while self.header.len() < HEADER_LEN && at < if last { written } else { space } {
@@ -143,7 +143,7 @@ impl Look {
 
 /// The header that the original would have written for a record.
 fn header(record: &LogRecord<'_>) -> [u8; HEADER_LEN] {
-    encode_header(u32::try_from(record.record.data().len()).unwrap_or(u32::MAX), record.record.header.alloc_len)
+    encode_header(u32::try_from(record.data().len()).unwrap_or(u32::MAX), record.alloc_len())
 }
 
 fn encode_header(data_len: u32, alloc_len: u32) -> [u8; HEADER_LEN] {
