@@ -54,6 +54,16 @@ lint: ## Check formatting, lints, documentation and that each crate builds alone
 		echo "go vet: $$module"; $(GO) -C $$module vet -trimpath ./... || exit 1; \
 	done
 
+# The store that is killed: the one built for the tests, unless another is given.
+CYCLES ?= 100
+SEED ?=
+BINARY ?=
+
+.PHONY: torture
+torture: ## Kill the store under load, CYCLES times, and show that nothing is lost (SEED=N repeats, BINARY=FILE is killed)
+	$(CARGO) test --locked --quiet -p logstore-store --test torture -- --cycles $(CYCLES) \
+		$(if $(SEED),--seed $(SEED)) $(if $(BINARY),--binary $(abspath $(BINARY)))
+
 .PHONY: image
 image: ## Make the container image target/image/logstore.tar, without a container engine
 	@image/build

@@ -33,6 +33,8 @@ pub struct Start {
     pub arguments: Vec<String>,
     /// Command and arguments in front of the store's.
     pub wrapper: Vec<String>,
+    /// Another binary than the one that was built for the tests.
+    pub binary: Option<PathBuf>,
 }
 
 pub fn binary() -> &'static str {
@@ -67,7 +69,8 @@ impl Store {
 
     pub fn command(root: &Path, start: &Start) -> Command {
         let mut words = start.wrapper.clone();
-        words.extend([binary(), "serve", "--listen", "127.0.0.1:0", "--root"].map(str::to_owned));
+        let binary = start.binary.as_deref().unwrap_or(Path::new(binary()));
+        words.extend([binary.to_str().unwrap(), "serve", "--listen", "127.0.0.1:0", "--root"].map(str::to_owned));
         words.push(root.display().to_string());
         if let Some(config) = &start.config {
             let path = root.with_extension("config.json");
@@ -85,8 +88,13 @@ impl Store {
     }
 
     pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
-        assert!(status.success());
+        self::signal(self.pid(), signal);
+    }
+
+    /// Ends it with SIGKILL, at once.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Ends it with SIGKILL and starts it again.
@@ -172,6 +180,12 @@ impl Store {
     }
 }
 
+/// Sends a signal to a process of ours.
+pub fn signal(pid: u32, signal: &str) {
+    let status = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
 impl Drop for Store {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -186,10 +200,15 @@ pub struct Connection {
 
 impl Connection {
     pub fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        Self { stream: BufReader::new(stream) }
+        Self::try_open(address).unwrap()
+    }
+
+    /// An error where nobody listens.
+    pub fn try_open(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        Ok(Self { stream: BufReader::new(stream) })
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
