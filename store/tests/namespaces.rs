@@ -96,7 +96,7 @@ fn bad_configurations_name_the_field_and_change_nothing() {
         (json!({"durability": "safe"}), "durability"),
         (json!({"retentoin": {"max_bytes": 1}}), "retentoin"),
         (json!({"indices": ["price"]}), "indices"),
-        (json!({"quota": {}}), "quota"),
+        (json!({"quota": {"max_record_bytes": 4096}}), "quota"),
         (json!({"rotation": {"max_segment_bytes": 10}}), "rotation.max_segment_bytes"),
         (json!({"retention": {"max_bytes": 10}}), "retention.max_bytes"),
     ] {
