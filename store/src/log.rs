@@ -3,6 +3,7 @@
 //! ```text
 //! append   Partition::submit → queue → whoever holds the writer leads: numbers → one write → acks → (sync) → reply
 //! read     Partition::read → segment → sparse index → cursor: every record verified → sink
+//!          Partition::read_backward → a stretch at a time, read forward and given newest first
 //! start    recovery: snapshot, then each frame verified; torn tail → quarantine; damage → hole, new segment
 //! ```
 //!
@@ -19,12 +20,19 @@ pub mod place;
 pub mod scan;
 pub mod segment;
 
+pub mod read;
+
+pub mod backward;
+pub mod time;
+
+#[cfg(test)]
+mod sample;
+
 pub mod recovery;
 
 pub mod acks;
 pub mod confirmed;
 pub mod partition;
-pub mod read;
 pub mod shared;
 pub mod sync;
 pub mod work;

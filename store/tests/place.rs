@@ -80,6 +80,27 @@ fn fence(store: &Store, epoch: u32, writer: Uuid) -> Answer {
 }
 
 #[test]
+fn what_is_not_confirmed_is_shown_to_who_asks_for_it() {
+    let store = Store::ordered();
+    assert_eq!(create(&store).status, 201);
+    let (mut writer, _) = Writer::fence(&store, 1);
+    let begin = EpochStart { writer: writer.id, label: "test".into() };
+    let begin = writer.seal(control::draft(Kind::EpochStart, &begin.encode(), Salt::WIRE));
+    let frames = [begin, writer.data(&["a", "b"]), writer.data(&["c"])].concat();
+    writer.confirmed = 2;
+    assert_eq!(writer.place(&store, 0, 0, &frames).status, 200);
+    let offsets = |query: &str| {
+        let answer = store.get(&format!("/v1/namespaces/orders/records?{query}"));
+        let offsets: Vec<_> = answer.lines().iter().map(|record| record["offset"].as_u64().unwrap()).collect();
+        (offsets, answer.header("logstore-end").unwrap().to_owned())
+    };
+    assert_eq!(offsets(""), (vec![0, 1], "2".into()));
+    assert_eq!(offsets("level=durable"), (vec![0, 1], "2".into()), "synced, but not confirmed");
+    assert_eq!(offsets("level=unconfirmed&wait=60s&from=2"), (vec![2], "3".into()));
+    assert_eq!(offsets("level=unconfirmed&order=desc"), (vec![2, 1, 0], "3".into()));
+}
+
+#[test]
 fn a_copy_takes_frames_in_one_order_and_shows_what_is_confirmed() {
     let store = Store::ordered();
     assert_eq!(create(&store).status, 201);

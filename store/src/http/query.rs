@@ -62,20 +62,20 @@ impl Query {
         self.one(name)?.map(|text| duration(text, name, max)).transpose()
     }
 
+    /// One of a few words, and what it stands for.
+    pub fn choice<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
+        let Some(given) = self.one(name)? else { return Ok(None) };
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == given) {
+            return Ok(Some(*value));
+        }
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let detail = format!("{name} is {given:?}; give {}, or leave it out", words.join(" or "));
+        Err(Problem::new(Code::InvalidArgument, detail).field(name).expected(words).got(given))
+    }
+
     /// `synced` or `written`.
     pub fn durability(&self) -> Result<Option<Durability>, Problem> {
-        match self.one("durability")? {
-            None => Ok(None),
-            Some("synced") => Ok(Some(Durability::Synced)),
-            Some("written") => Ok(Some(Durability::Written)),
-            Some(other) => {
-                let detail = format!("durability is {other:?}; give synced or written");
-                Err(Problem::new(Code::InvalidArgument, detail)
-                    .field("durability")
-                    .expected(vec!["synced", "written"])
-                    .got(other))
-            }
-        }
+        self.choice("durability", &[("synced", Durability::Synced), ("written", Durability::Written)])
     }
 }
 

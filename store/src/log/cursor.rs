@@ -51,6 +51,25 @@ impl Window {
         Ok(&self.bytes[at.min(end)..end])
     }
 
+    /// `len` bytes at `position`, for one that goes backwards: where they are not in memory, what stands before them, not
+    /// before `begin`, is read with them.
+    pub fn get_back(&mut self, position: u64, len: usize, begin: u64) -> io::Result<&[u8]> {
+        let end = position + len as u64;
+        let inside = position >= self.start && end <= self.start + self.bytes.len() as u64;
+        if !inside && end <= self.limit {
+            let start = end.saturating_sub(READ_MAX as u64).max(begin).min(position);
+            self.fill(start, usize::try_from(end - start).map_err(io::Error::other)?)?;
+        }
+        self.get(position, len)
+    }
+
+    /// The next read brings about so many bytes.
+    #[must_use]
+    pub fn expecting(mut self, bytes: u64) -> Self {
+        self.ahead = usize::try_from(bytes).unwrap_or(READ_MAX).clamp(READ_MIN, READ_MAX);
+        self
+    }
+
     fn fill(&mut self, position: u64, len: usize) -> io::Result<()> {
         self.bytes.clear();
         self.bytes.resize(len, 0);
@@ -74,9 +93,30 @@ pub struct LogRecord<'a> {
     record: RecordView<'a>,
     /// Its address in rochefort's file; not to be relied on behind a hole.
     pub address: u64,
+    /// Where it begins in the segment's file.
+    position: u64,
+}
+
+/// Where a record was found, so that it can be read again.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Its offset.
+    pub offset: u64,
+    time: Timestamp,
+    producer: Option<Producer>,
+    address: u64,
+    position: u64,
+    len: usize,
 }
 
 impl<'a> LogRecord<'a> {
+    /// Where it was found.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let Self { offset, time, producer, record, address, position } = *self;
+        Place { offset, time, producer, address, position, len: record.header.record_len() }
+    }
+
     /// The payload.
     #[must_use]
     pub fn data(&self) -> &'a [u8] {
@@ -191,9 +231,18 @@ impl Cursor {
                 self.offset += 1;
                 let record = RecordView::trusted(self.window.get(position, header.record_len())?);
                 self.address += record.address_bytes();
-                Ok(Step::Record(LogRecord { offset, time, producer, record, address }))
+                Ok(Step::Record(LogRecord { offset, time, producer, record, address, position }))
             }
         }
+    }
+
+    /// A record that was found before, verified again: its bytes may have been read anew. `None` where they do not verify
+    /// any more. For one that goes backwards, not before `begin` in the file.
+    pub fn again(&mut self, place: &Place, begin: u64) -> io::Result<Option<LogRecord<'_>>> {
+        let Place { offset, time, producer, address, position, len } = *place;
+        let bytes = self.window.get_back(position, len, begin)?;
+        let record = RecordView::verify(bytes, self.salt);
+        Ok(record.map(|record| LogRecord { offset, time, producer, record, address, position }))
     }
 
     fn find(&mut self) -> io::Result<Found> {

@@ -57,6 +57,29 @@ impl SparseIndex {
         self.last_before(|entry| entry.address <= address)
     }
 
+    /// The last entry whose frame is older than a time.
+    #[must_use]
+    pub fn before_time(&self, time: Timestamp) -> Option<Entry> {
+        self.last_before(|entry| entry.time < time)
+    }
+
+    /// Where the record at an offset ends at the latest: the place of the first entry behind it.
+    #[must_use]
+    pub fn position_behind(&self, offset: u64) -> Option<u32> {
+        let at = self.entries.partition_point(|entry| entry.offset <= offset);
+        self.entries.get(at).map(|entry| entry.position)
+    }
+
+    /// An entry to begin at for what stands before `until`, about `bytes` back and no further than `floor` needs.
+    #[must_use]
+    pub fn back_from(&self, until: u64, floor: u64, bytes: u32) -> Option<Entry> {
+        let last = self.entries.partition_point(|entry| entry.offset < until).checked_sub(1)?;
+        let reach = self.entries[last].position.saturating_sub(bytes);
+        let far = self.entries[..=last].partition_point(|entry| entry.position < reach);
+        let lowest = self.entries[..=last].partition_point(|entry| entry.offset <= floor).saturating_sub(1);
+        Some(self.entries[far.max(lowest)])
+    }
+
     fn last_before(&self, before: impl Fn(&Entry) -> bool) -> Option<Entry> {
         self.entries.partition_point(before).checked_sub(1).map(|at| self.entries[at])
     }

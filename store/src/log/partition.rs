@@ -10,11 +10,13 @@ use logstore_api::namespace::{PartitionInfo, TrimAnswer};
 use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
+use super::backward::{self, EndedBackward};
 use super::cursor::LogRecord;
 use super::read::{self, Ended, Flow, Range};
 use super::recovery::{self, CleanMark, Recovered};
 use super::retention;
 use super::shared::{Context, Published, Shared, lock};
+use super::time;
 use super::work::{Done, Reply, Work};
 use super::writer::Writer;
 
@@ -146,11 +148,25 @@ impl Partition {
         Ok(ended)
     }
 
+    /// Gives records to `sink`, newest first; `range` lies between start and end.
+    pub fn read_backward(&self, range: Range, sink: impl FnMut(&LogRecord<'_>) -> Flow) -> io::Result<EndedBackward> {
+        let ended = backward::read_backward(&self.shared.segments(), range, sink)?;
+        if let Some(from) = ended.damaged_from {
+            self.shared.note_hole(from, ended.next);
+        }
+        Ok(ended)
+    }
+
+    /// The first offset whose record is of this time or later; `None` where there is none yet.
+    pub fn offset_at(&self, time: Timestamp) -> io::Result<Option<u64>> {
+        time::offset_at(&self.shared.segments(), time)
+    }
+
     /// More than the records of a range take, where that can be told without touching the disk: in the active segment.
     #[must_use]
     pub fn bytes_at_most(&self, range: Range) -> Option<usize> {
         let active = self.shared.segments().last().cloned()?;
-        let bytes = active.bytes_from(range.from)?;
+        let bytes = active.bytes_of(range.from, range.until)?;
         Some(if range.from < range.until { usize::try_from(bytes).unwrap_or(usize::MAX) } else { 0 })
     }
 
@@ -214,7 +230,7 @@ impl Partition {
     /// The partition as the API describes it.
     #[must_use]
     pub fn describe(&self) -> PartitionInfo {
-        let Published { start, end, durable_end } = self.shared.published();
+        let Published { start, end, durable_end, written_end: _ } = self.shared.published();
         let segments = self.shared.segments();
         let last_time = segments.last().map(|segment| segment.last_time());
         PartitionInfo {

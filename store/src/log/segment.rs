@@ -122,6 +122,17 @@ pub struct Seal {
     pub address: u64,
 }
 
+/// A cursor that was set back, so that records can be given newest first.
+#[derive(Debug)]
+pub struct Back {
+    /// It goes forward from there.
+    pub cursor: Cursor,
+    /// The first offset that it can meet.
+    pub offset: u64,
+    /// Where in the file it begins.
+    pub position: u64,
+}
+
 /// An open segment.
 #[derive(Debug)]
 pub struct Segment {
@@ -220,12 +231,31 @@ impl Segment {
         entries.iter().for_each(|entry| index.note(*entry));
     }
 
-    /// Bytes of log from about an offset to the end; `None` where the offset is not here, or the index not in memory.
+    /// Bytes of log that hold a range of offsets, or more; `None` where it begins elsewhere, or the index is not in
+    /// memory.
     #[must_use]
-    pub fn bytes_from(&self, offset: u64) -> Option<u64> {
+    pub fn bytes_of(&self, from: u64, until: u64) -> Option<u64> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = index.as_ref().filter(|_| offset >= self.header.base_offset)?.at_offset(offset);
-        Some(self.log_bytes() - entry.map_or(FRAMES_AT, |entry| u64::from(entry.position)))
+        let index = index.as_ref().filter(|_| from >= self.header.base_offset)?;
+        let begin = index.at_offset(from).map_or(FRAMES_AT, |entry| u64::from(entry.position));
+        let end = index.position_behind(until).map_or_else(|| self.log_bytes(), u64::from);
+        Some(end.saturating_sub(begin))
+    }
+
+    /// A cursor for the records before an offset, about `bytes` back and no further than `floor` needs.
+    pub fn cursor_back_from(&self, until: u64, floor: u64, bytes: u32) -> io::Result<Back> {
+        let (entry, end) =
+            self.with_index(|index| (index.back_from(until, floor, bytes), index.position_behind(until)))?;
+        let len = self.log_bytes();
+        let position = entry.map_or(FRAMES_AT, |entry| u64::from(entry.position));
+        let reach = end.map_or(len, u64::from).saturating_sub(position);
+        let cursor = self.cursor_at(entry, Window::new(Arc::clone(&self.file), len).expecting(reach))?;
+        Ok(Back { cursor, offset: entry.map_or(self.header.base_offset, |entry| entry.offset), position })
+    }
+
+    /// A cursor at or before the first record of a time or later.
+    pub fn cursor_at_time(&self, time: Timestamp) -> io::Result<Cursor> {
+        self.cursor(|index| index.before_time(time))
     }
 
     /// A cursor at or before an offset.
@@ -239,9 +269,13 @@ impl Segment {
     }
 
     fn cursor(&self, entry: impl Fn(&SparseIndex) -> Option<Entry>) -> io::Result<Cursor> {
-        let window = Window::new(Arc::clone(&self.file), self.log_bytes());
+        let entry = self.with_index(entry)?;
+        self.cursor_at(entry, Window::new(Arc::clone(&self.file), self.log_bytes()))
+    }
+
+    fn cursor_at(&self, entry: Option<Entry>, window: Window) -> io::Result<Cursor> {
         let salt = self.header.salt;
-        match self.with_index(entry)? {
+        match entry {
             Some(entry) => Cursor::at_entry(window, salt, entry),
             None => Ok(Cursor::at_start(window, salt, self.header.base_offset, self.header.base_address)),
         }

@@ -48,6 +48,8 @@ pub struct Published {
     pub end: u64,
     /// Records before this offset survive a power loss.
     pub durable_end: u64,
+    /// Records before this offset are in the file, acknowledged or not.
+    pub written_end: u64,
 }
 
 /// What the writer shares with readers and with the threads that sync.
@@ -263,7 +265,8 @@ impl Shared {
         let acks = lock(&self.acks);
         let start = self.start();
         let end = acks.end();
-        let now = Published { start: start.min(end), end, durable_end: acks.durable_end() };
+        let (durable_end, written_end) = (acks.durable_end(), acks.written().offset);
+        let now = Published { start: start.min(end), end, durable_end, written_end };
         self.published.send_if_modified(|published| {
             let moved = *published != now;
             *published = now;
