@@ -10,6 +10,8 @@ pub mod escape;
 pub mod fences;
 pub mod housekeeping;
 pub mod namespace;
+pub mod partitions;
+pub mod placement;
 pub mod registry;
 pub mod root;
 pub mod verify;
@@ -18,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use logstore_api::config::StoreConfig;
-use logstore_api::fence::{FenceAnswer, FenceRequest};
+use logstore_api::fence::{FenceAnswer, FenceRequest, PartitionTail};
 use logstore_api::limits::WRITER_LABEL_BYTES_MAX;
 use logstore_api::namespace::{NamespaceList, PutNamespace};
 use logstore_api::{Code, NamespaceName, Problem};
@@ -220,8 +222,8 @@ impl Engine {
     pub fn look(&self, name: &NamespaceName) -> Result<FenceAnswer, Problem> {
         let namespace = self.get(name)?;
         self.must_be_ordered(name)?;
-        let tail = namespace.partition()?.tail().map_err(|error| namespace.internal("read the log", &error))?;
-        Ok(self.fence_answer(&namespace, tail))
+        let tails = namespace.all_partitions()?.into_iter().map(|partition| partition.tail());
+        self.fence_answer(&namespace, tails)
     }
 
     /// Puts a writer's reign in force: on the disk first, then in the log.
@@ -233,24 +235,30 @@ impl Engine {
             let detail = format!("reign.label has {} bytes; give at most {WRITER_LABEL_BYTES_MAX}", reign.label.len());
             return Err(Problem::new(Code::InvalidArgument, detail).field("reign.label"));
         }
-        let partition = namespace.partition()?;
+        // All of them before the promise: one that is opened later would not know of it.
+        let partitions = namespace.all_partitions()?;
         self.fences.raise(&name, &reign, revision)?;
-        let epoch = reign.epoch;
-        let tail = partition.fence(reign.clone()).map_err(|error| namespace.internal("read the log", &error))?;
+        let tails = partitions.into_iter().map(|partition| partition.fence(reign.clone()));
+        let answer = self.fence_answer(&namespace, tails)?;
         match self.fences.reign(&name) {
-            Some(current) if current.writer != reign.writer => Err(place::fenced(&current, epoch)),
-            _ => Ok(self.fence_answer(&namespace, tail)),
+            Some(current) if current.writer != reign.writer => Err(place::fenced(&current, reign.epoch)),
+            _ => Ok(answer),
         }
     }
 
-    fn fence_answer(&self, namespace: &Namespace, tail: logstore_api::fence::PartitionTail) -> FenceAnswer {
-        FenceAnswer {
+    fn fence_answer(
+        &self,
+        namespace: &Namespace,
+        tails: impl Iterator<Item = std::io::Result<PartitionTail>>,
+    ) -> Result<FenceAnswer, Problem> {
+        let tails: Result<Vec<_>, _> = tails.collect();
+        Ok(FenceAnswer {
             node: self.node,
             incarnation: namespace.incarnation(),
             reign: self.fences.reign(namespace.name()),
             durability: namespace.config().durability,
-            partitions: vec![tail],
-        }
+            partitions: tails.map_err(|error| namespace.internal("read the log", &error))?,
+        })
     }
 
     fn must_be_ordered(&self, name: &NamespaceName) -> Result<(), Problem> {
@@ -279,7 +287,6 @@ impl Engine {
 /// Fields whose features this store does not have are refused.
 fn refuse_unbuilt(config: &logstore_api::NamespaceConfig) -> Result<(), Problem> {
     let field = match config {
-        config if config.partitions != 1 => "partitions",
         config if !config.indices.is_empty() => "indices",
         config if config.quota != logstore_api::namespace::Quota::default() => "quota",
         _ => return Ok(()),

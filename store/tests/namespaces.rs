@@ -90,13 +90,15 @@ fn names_that_tools_mangle_are_refused_and_nothing_lands_outside_the_root() {
 fn bad_configurations_name_the_field_and_change_nothing() {
     let store = Store::new();
     for (config, field) in [
-        (json!({"partitions": 2}), "partitions"),
+        (json!({"partitions": 0}), "partitions"),
+        (json!({"partitions": 65}), "partitions"),
         (json!({"retention": {"max_age": 5}}), "retention.max_age"),
         (json!({"retention": {"max_bytes": -1}}), "retention.max_bytes"),
         (json!({"durability": "safe"}), "durability"),
         (json!({"retentoin": {"max_bytes": 1}}), "retentoin"),
         (json!({"indices": ["price"]}), "indices"),
         (json!({"quota": {"max_record_bytes": 4096}}), "quota"),
+        (json!({"quota": {"max_bytes": 10}}), "quota.max_bytes"),
         (json!({"rotation": {"max_segment_bytes": 10}}), "rotation.max_segment_bytes"),
         (json!({"retention": {"max_bytes": 10}}), "retention.max_bytes"),
     ] {

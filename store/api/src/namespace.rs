@@ -376,9 +376,9 @@ pub struct NamespaceEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrimRequest {
-    /// The partition.
-    #[serde(default)]
-    pub partition: u32,
+    /// The partition; may be left out where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u32>,
     /// Records before this offset go.
     pub before: u64,
 }

@@ -16,6 +16,8 @@ use crate::store::{AppendOptions, Payload, ProducerSequence, Store};
 /// How a producer appends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProducerOptions {
+    /// Where the records go; may be left out where there is one partition, or all records of a batch have one key.
+    pub partition: Option<u32>,
     /// When an append is acknowledged; as the namespace says where left out.
     pub durability: Option<Durability>,
     /// How long to go on while the store is away.
@@ -62,6 +64,7 @@ impl Producer {
         records::check(records)?;
         let payload = payload(records);
         let options = AppendOptions {
+            partition: self.options.partition,
             durability: self.options.durability,
             producer: Some(self.sequence),
             ..AppendOptions::default()

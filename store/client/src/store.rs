@@ -166,12 +166,13 @@ impl Store {
         read::parse(&self.http.send(call).await?)
     }
 
-    /// The bytes of one record.
+    /// The bytes of one record; the partition may be left out where there is one.
     ///
     /// # Errors
     /// `record_not_found`, `trimmed`, `damaged`; any other [`Error`].
-    pub async fn record(&self, name: &NamespaceName, offset: u64) -> Result<Bytes, Error> {
-        let call = Call::new(Method::GET, namespace_path(name, &format!("/records/{offset}")));
+    pub async fn record(&self, name: &NamespaceName, partition: Option<u32>, offset: u64) -> Result<Bytes, Error> {
+        let query = Query::default().with_some("partition", partition);
+        let call = Call::new(Method::GET, namespace_path(name, &format!("/records/{offset}"))).query(query);
         Ok(self.http.send(call).await?.body)
     }
 

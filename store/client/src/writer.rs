@@ -160,13 +160,14 @@ impl Writer {
         options: &WriterOptions,
     ) -> Result<Self, WriterError> {
         let Fenced { reign, copies: answered } = fenced;
-        let longest = compare::longest(answered)?;
-        let tails = answered.iter().map(compare::Answered::tail).collect::<Result<Vec<_>, _>>()?;
+        let longest = compare::longest(answered, options.partition)?;
+        let tails = answered.iter().map(|copy| copy.tail(options.partition)).collect::<Result<Vec<_>, _>>()?;
         let state = State::new(reign.epoch, longest, &tails);
         let shared = Arc::new(Shared::new(state, options.window_bytes));
         let incarnation = answered.first().ok_or(WriterError::NoCopies)?.answer.incarnation;
         let terms = Arc::new(Terms {
             namespace,
+            partition: longest.partition,
             incarnation,
             reign: reign.clone(),
             durability: options.durability.unwrap_or_else(|| compare::durability(answered)),

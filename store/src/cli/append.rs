@@ -60,6 +60,9 @@ pub struct Args {
     /// Key of each record
     #[arg(long)]
     key: Option<String>,
+    /// Partition of each record; may be left out where there is one, or where one store can tell it from the key
+    #[arg(long, value_name = "N")]
+    partition: Option<u32>,
     /// When a record is acknowledged; as the namespace says where left out
     #[arg(long, value_enum)]
     durability: Option<Level>,
@@ -267,6 +270,6 @@ impl Args {
             Level::Synced => Durability::Synced,
             Level::Written => Durability::Written,
         });
-        Sink::open(stores, self.namespace.clone(), durability, retries).await
+        Sink::open(stores, self.namespace.clone(), self.partition, durability, retries).await
     }
 }

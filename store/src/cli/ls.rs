@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use logstore_api::Code;
-use logstore_api::namespace::{NamespaceInfo, NamespaceState};
+use logstore_api::namespace::{NamespaceInfo, NamespaceState, PartitionInfo};
 use logstore_client::Store;
 
 use super::duration;
@@ -63,34 +63,31 @@ fn json_lines(namespaces: &[NamespaceInfo]) -> String {
 }
 
 fn table(namespaces: &[NamespaceInfo]) -> String {
-    let mut rows = vec![["NAME", "STATE", "START", "END", "BYTES"].map(str::to_owned)];
-    rows.extend(namespaces.iter().map(row));
+    let mut rows = vec![["NAME", "PARTITION", "STATE", "START", "END", "BYTES"].map(str::to_owned)];
+    rows.extend(
+        namespaces.iter().flat_map(|namespace| namespace.partitions.iter().map(|partition| row(namespace, partition))),
+    );
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [0, 1, 2, 3, 4].map(width);
-    let line = |[name, state, start, end, bytes]: &[String; 5]| {
-        let [name_width, state_width, start_width, end_width, bytes_width] = widths;
+    let widths = [0, 1, 2, 3, 4, 5].map(width);
+    let line = |[name, partition, state, start, end, bytes]: &[String; 6]| {
+        let [name_width, partition_width, state_width, start_width, end_width, bytes_width] = widths;
         format!(
-            "{name:name_width$}  {state:state_width$}  {start:>start_width$}  {end:>end_width$}  {bytes:>bytes_width$}\n"
+            "{name:name_width$}  {partition:>partition_width$}  {state:state_width$}  {start:>start_width$}  {end:>end_width$}  {bytes:>bytes_width$}\n"
         )
     };
     rows.iter().map(line).collect()
 }
 
-/// One line. A namespace has one partition; were there more, what they hold is added up, and offsets are those of the
-/// first.
-fn row(namespace: &NamespaceInfo) -> [String; 5] {
-    let NamespaceInfo { name, state, partitions, .. } = namespace;
-    let state = match state {
+/// One line.
+fn row(namespace: &NamespaceInfo, partition: &PartitionInfo) -> [String; 6] {
+    let state = match namespace.state {
         NamespaceState::Active => "active",
         NamespaceState::ReadOnly => "read_only",
         NamespaceState::Closed => "closed",
     };
-    let offset = |of: fn(&logstore_api::namespace::PartitionInfo) -> u64| {
-        partitions.first().map_or_else(|| "-".to_owned(), |partition| of(partition).to_string())
-    };
-    let bytes: u64 = partitions.iter().map(|partition| partition.bytes).sum();
-    let (start, end) = (offset(|partition| partition.start), offset(|partition| partition.end));
-    [name.to_string(), state.to_owned(), start, end, bytes.to_string()]
+    let PartitionInfo { partition, start, end, bytes, .. } = partition;
+    let [partition, start, end, bytes] = [u64::from(*partition), *start, *end, *bytes].map(|number| number.to_string());
+    [namespace.name.to_string(), partition, state.to_owned(), start, end, bytes]
 }
 
 #[cfg(test)]
@@ -101,22 +98,27 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_they_must() {
-        let namespace = |name: &str, end: u64| -> NamespaceInfo {
+        let namespace = |name: &str, ends: &[u64]| -> NamespaceInfo {
+            let partition = |(number, end): (usize, &u64)| {
+                json!({
+                    "partition": number, "start": 0, "end": end, "durable_end": end, "bytes": 10 * end, "segments": 1,
+                })
+            };
+            let partitions: Vec<_> = ends.iter().enumerate().map(partition).collect();
             serde_json::from_value(json!({
                 "name": name, "incarnation": uuid::Uuid::nil(), "state": "read_only", "config": {},
-                "partitions": [{
-                    "partition": 0, "start": 0, "end": end, "durable_end": end, "bytes": 10 * end, "segments": 1,
-                }],
+                "partitions": partitions,
             }))
             .unwrap()
         };
-        let lines = table(&[namespace("a b", 5), namespace("örders", 1_000)]);
+        let lines = table(&[namespace("a b", &[5]), namespace("örders", &[1_000, 7])]);
         assert_eq!(
             lines.lines().collect::<Vec<_>>(),
             [
-                "NAME    STATE      START   END  BYTES",
-                "a b     read_only      0     5     50",
-                "örders  read_only      0  1000  10000",
+                "NAME    PARTITION  STATE      START   END  BYTES",
+                "a b             0  read_only      0     5     50",
+                "örders          0  read_only      0  1000  10000",
+                "örders          1  read_only      0     7     70",
             ]
         );
     }

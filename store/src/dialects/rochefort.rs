@@ -29,6 +29,8 @@ use crate::http::append::{Stored, store};
 use crate::http::read::opened;
 use crate::http::{App, blocking, body};
 
+/// The original knows one log per namespace: it is the first.
+const PARTITION: u32 = 0;
 /// A getMulti body: offsets of eight bytes each.
 const OFFSETS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a getMulti answer that are sent at once, and how many such pieces may wait for a slow reader.
@@ -69,7 +71,7 @@ pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: 
     let attributes = Attributes { key: None, tags: tags(uri.query()), alloc: Some(alloc_size(uri.query())?) };
     let namespace = namespace_for_append(&app, name, &data, &attributes).await?;
     let ready = batch(&data, attributes, namespace.salt())?;
-    let (_, stored) = store(&app, Arc::clone(&namespace), ready, None, share).await?;
+    let (_, stored) = store(&app, Arc::clone(&namespace), PARTITION, ready, None, share).await?;
     let address = address_of(namespace, &stored).await?;
     let json = HeaderValue::from_static("application/json");
     Ok(([(CONTENT_TYPE, json)], format!("{{\"offset\":{address}}}")).into_response())
@@ -125,7 +127,7 @@ fn batch(data: &[u8], attributes: Attributes, salt: Salt) -> Result<Ready, Probl
 async fn address_of(namespace: Arc<Namespace>, stored: &Stored) -> Result<u64, Problem> {
     let offset = stored.offset().unwrap_or_default();
     blocking(move || {
-        let partition = namespace.partition()?;
+        let partition = namespace.partition(PARTITION)?;
         let address =
             file::address_of(partition, offset).map_err(|error| namespace.internal("read the log", &error))?;
         address.ok_or_else(|| crate::http::read::damaged(offset, offset + 1))
@@ -209,7 +211,7 @@ impl http_body::Body for Chunks {
 async fn open(app: &App, name: &NamespaceName) -> Result<Option<File>, Problem> {
     let Ok(namespace) = app.engine.get(name) else { return Ok(None) };
     namespace.check_read()?;
-    let partition = opened(&namespace).await?;
+    let partition = opened(&namespace, PARTITION).await?;
     Ok(Some(File::new(name.clone(), partition)))
 }
 

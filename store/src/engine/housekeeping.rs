@@ -18,8 +18,10 @@ pub fn run(engine: &Weak<Engine>) {
         if engine.strong_count() == 0 {
             return;
         }
-        if let Err(problem) = namespace.partition() {
-            tracing::error!(namespace = namespace.name().as_str(), %problem, "a log cannot be opened; its namespace is not served");
+        for number in 0..namespace.partition_count() {
+            if let Err(problem) = namespace.partition(number) {
+                tracing::error!(namespace = namespace.name().as_str(), number, %problem, "a log cannot be opened; it is not served");
+            }
         }
     }
     let mut tended = Instant::now();
@@ -33,10 +35,11 @@ pub fn run(engine: &Weak<Engine>) {
             tended = Instant::now();
         }
         for namespace in engine.namespaces() {
-            let Some(partition) = namespace.opened() else { continue };
-            partition.sync_in_background();
-            if tend {
-                partition.tend(Timestamp::now());
+            for partition in namespace.all_opened() {
+                partition.sync_in_background();
+                if tend {
+                    partition.tend(Timestamp::now());
+                }
             }
         }
     }

@@ -1,17 +1,21 @@
-//! One namespace: its configuration on the disk, and its log, opened on first use.
+//! One namespace: its configuration on the disk, what its state allows, and its logs.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use logstore_api::fence::Reign;
 use logstore_api::frame::Salt;
-use logstore_api::namespace::{Hole, NamespaceEntry, NamespaceInfo, Ownership};
+use logstore_api::limits::PARTITIONS_MAX;
+use logstore_api::namespace::{NamespaceEntry, NamespaceInfo, Ownership};
 use logstore_api::{Code, NamespaceConfig, NamespaceName, NamespaceState, Problem};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::escape::directory_name;
+use super::partitions::{NotOpen, Partitions};
+use super::root::NamespaceMarks;
 use crate::disk::Disk;
 use crate::document;
 use crate::log::Partition;
@@ -103,10 +107,33 @@ impl Document {
         disk.replace(&dir.join(CONFIG_FILE), &document::encode(self))
     }
 
+    /// How many logs it has.
+    #[must_use]
+    pub fn partition_count(&self) -> u32 {
+        self.config.partitions.clamp(1, PARTITIONS_MAX)
+    }
+
     /// Seed of its checksums.
     #[must_use]
     pub fn salt(&self) -> Salt {
         Salt(self.salt.parse().unwrap_or(Salt::WIRE.0))
+    }
+}
+
+/// What a namespace asks of its records before they reach a log.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Seed of the checksums.
+    pub salt: Salt,
+    /// How many partitions there are.
+    pub partitions: u32,
+}
+
+impl Rules {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(config: &NamespaceConfig, salt: Salt) -> Self {
+        Self { salt, partitions: config.partitions }
     }
 }
 
@@ -119,10 +146,9 @@ pub struct Namespace {
     document: RwLock<Document>,
     salt: Salt,
     reign_at_start: Option<Reign>,
-    clean: Option<CleanMark>,
-    partition: OnceLock<Arc<Partition>>,
-    /// Held while the log is opened; true once the namespace is gone, whose directory may then be another's.
-    retired: Mutex<bool>,
+    partitions: Partitions,
+    /// Counts appends that leave the partition to the store.
+    turns: AtomicU32,
     /// One change of the configuration at a time.
     configuring: Mutex<()>,
 }
@@ -130,8 +156,9 @@ pub struct Namespace {
 impl Namespace {
     /// A namespace whose document was read or written just before.
     #[must_use]
-    pub fn new(home: Home, document: Document, reign: Option<Reign>, clean: Option<CleanMark>) -> Self {
+    pub fn new(home: Home, document: Document, reign: Option<Reign>, marks: &NamespaceMarks) -> Self {
         let (name, salt) = (document.name.clone(), document.salt());
+        let partitions = Partitions::new(document.partition_count(), marks);
         let dir = home.dir(&name);
         Self {
             home,
@@ -140,18 +167,19 @@ impl Namespace {
             document: RwLock::new(document),
             salt,
             reign_at_start: reign,
-            clean,
-            partition: OnceLock::new(),
-            retired: Mutex::new(false),
+            partitions,
+            turns: AtomicU32::new(0),
             configuring: Mutex::default(),
         }
     }
 
-    /// The same namespace after a removal that failed; its log is opened and verified again.
+    /// The same namespace after a removal that failed; its logs are opened and verified again.
     #[must_use]
     pub fn born_again(&self) -> Self {
-        let reign = self.partition.get().map_or_else(|| self.reign_at_start.clone(), |partition| partition.reign());
-        Self::new(self.home.clone(), self.document(), reign, None)
+        // A fence opens all logs, so each one that is open knows the reign in force.
+        let opened = self.partitions.all_opened().next();
+        let reign = opened.map_or_else(|| self.reign_at_start.clone(), |partition| partition.reign());
+        Self::new(self.home.clone(), self.document(), reign, &NamespaceMarks::default())
     }
 
     /// Its name.
@@ -182,6 +210,12 @@ impl Namespace {
     #[must_use]
     pub fn config(&self) -> NamespaceConfig {
         self.with_document(|document| document.config.clone())
+    }
+
+    /// What it asks of its records.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        self.with_document(|document| Rules::of(&document.config, self.salt))
     }
 
     /// What is kept of it beside its log.
@@ -228,60 +262,116 @@ impl Namespace {
         Err(Problem::new(Code::NotTheWriter, detail).field("namespace").got(self.name.as_str()))
     }
 
-    /// Its log, where it is open. Touches no disk.
+    /// How many logs it has.
     #[must_use]
-    pub fn opened(&self) -> Option<&Arc<Partition>> {
-        self.partition.get()
+    pub fn partition_count(&self) -> u32 {
+        self.partitions.count()
     }
 
-    /// Its log, opened and verified if it was not.
-    pub fn partition(&self) -> Result<&Arc<Partition>, Problem> {
-        if let Some(partition) = self.partition.get() {
+    /// How many of its logs are being opened.
+    #[must_use]
+    pub fn opening_count(&self) -> usize {
+        self.partitions.opening_count()
+    }
+
+    /// Refuses a partition that it does not have.
+    pub fn check_partition(&self, number: u32) -> Result<(), Problem> {
+        check_partition(number, self.partition_count())
+    }
+
+    /// The partition that a request means; where there are several it has to say which.
+    pub fn partition_named(&self, number: Option<u32>) -> Result<u32, Problem> {
+        match (number, self.partition_count()) {
+            (Some(number), count) => check_partition(number, count).map(|()| number),
+            (None, 1) => Ok(0),
+            (None, count) => {
+                let detail = format!(
+                    "namespace {:?} has {count} partitions; say which with partition=0 to partition={}",
+                    self.name.as_str(),
+                    count - 1
+                );
+                let expected = format!("0 to {}", count - 1);
+                Err(Problem::new(Code::InvalidArgument, detail).field("partition").expected(expected))
+            }
+        }
+    }
+
+    /// The partition of an append that leaves it to the store: one after the other.
+    #[must_use]
+    pub fn next_partition(&self) -> u32 {
+        self.turns.fetch_add(1, Ordering::Relaxed) % self.partition_count()
+    }
+
+    /// A log, where it is open. Touches no disk.
+    #[must_use]
+    pub fn opened(&self, number: u32) -> Option<&Arc<Partition>> {
+        self.partitions.opened(number)
+    }
+
+    /// All logs that are open. Touches no disk.
+    pub fn all_opened(&self) -> impl Iterator<Item = &Arc<Partition>> {
+        self.partitions.all_opened()
+    }
+
+    /// A log, opened and verified if it was not. Where somebody else is at that, this waits only for a while.
+    pub fn partition(&self, number: u32) -> Result<&Arc<Partition>, Problem> {
+        if let Some(partition) = self.partitions.opened(number) {
             return Ok(partition);
         }
-        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(partition) = self.partition.get() {
-            return Ok(partition);
-        }
-        if *retired {
-            let detail = format!("namespace {:?} was deleted just now", self.name.as_str());
-            return Err(Problem::new(Code::NamespaceNotFound, detail).field("namespace").got(self.name.as_str()));
-        }
-        let partition = self.open_partition().map_err(|error| self.internal("open the log", &error))?;
-        let partition = self.partition.get_or_init(|| Arc::new(partition));
+        let opened = self.partitions.get_or_open(number, |clean| self.open_partition(number, clean));
+        let partition = opened.map_err(|why| self.not_open(number, &why))?;
         // It may have been configured while the log was being opened.
+        let _one_at_a_time = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
         partition.configure(self.config());
         Ok(partition)
     }
 
-    /// Ends the namespace. When this returns nothing touches its directory any more.
-    pub fn retire(&self) {
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        *retired = true;
-        if let Some(partition) = self.partition.get() {
-            partition.retire();
+    /// All logs, opened and verified if they were not.
+    pub fn all_partitions(&self) -> Result<Vec<&Arc<Partition>>, Problem> {
+        (0..self.partition_count()).map(|number| self.partition(number)).collect()
+    }
+
+    fn not_open(&self, number: u32, why: &NotOpen) -> Problem {
+        match why {
+            NotOpen::Missing => no_such_partition(number, self.partition_count()),
+            NotOpen::Retired => {
+                let detail = format!("namespace {:?} was deleted just now", self.name.as_str());
+                Problem::new(Code::NamespaceNotFound, detail).field("namespace").got(self.name.as_str())
+            }
+            NotOpen::Opening => recovering(&self.name, number),
+            NotOpen::Failed(error) => self.internal("open the log", error),
         }
     }
 
-    fn open_partition(&self) -> io::Result<Partition> {
+    /// Ends the namespace. When this returns nothing touches its directory any more.
+    pub fn retire(&self) {
+        self.partitions.retire();
+    }
+
+    fn open_partition(&self, number: u32, clean: Option<&CleanMark>) -> io::Result<Partition> {
         let Home { disk, root, ordered, space, sync_pool, metrics } = self.home.clone();
-        let label = format!("{}-0", directory_name(&self.name));
         let site = Site {
             disk,
-            dir: self.dir.join("0"),
+            number,
+            dir: self.dir.join(number.to_string()),
             quarantine: root.join("quarantine"),
-            label,
+            label: format!("{}-{number}", directory_name(&self.name)),
             salt: self.salt,
             ordered,
         };
         let context = Context { site, space, sync_pool, metrics };
-        Partition::open(context, self.config(), self.reign_at_start.clone(), self.clean.as_ref())
+        Partition::open(context, self.config(), self.reign_at_start.clone(), clean)
     }
 
     /// Puts another configuration in force: on the disk first.
     pub fn configure(&self, config: NamespaceConfig, owner: Option<Ownership>) -> Result<(), Problem> {
         let _one_at_a_time = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.document();
+        config.check_follows(&current.config).map_err(|invalid| {
+            let detail = format!("{invalid}; nothing was changed");
+            let problem = Problem::new(Code::ConfigConflict, detail).field(invalid.field);
+            problem.expected(invalid.expected).got(invalid.got)
+        })?;
         let new = Document { config, owner, ..current.clone() };
         if new == current {
             return Ok(());
@@ -289,19 +379,14 @@ impl Namespace {
         new.write(&*self.home.disk, &self.dir).map_err(|error| self.internal("write the configuration", &error))?;
         let config = new.config.clone();
         *self.document.write().unwrap_or_else(PoisonError::into_inner) = new;
-        if let Some(partition) = self.partition.get() {
-            partition.configure(config);
-        }
+        self.partitions.all_opened().for_each(|partition| partition.configure(config.clone()));
         Ok(())
     }
 
-    /// Ends its log in an orderly way; the mark of it. One that was not opened is as it was.
+    /// Ends its logs in an orderly way; the marks of it. One that was not opened is as it was.
     #[must_use]
-    pub fn close(&self) -> Option<CleanMark> {
-        match self.partition.get() {
-            Some(partition) => partition.close(),
-            None => self.clean.clone(),
-        }
+    pub fn close(&self) -> NamespaceMarks {
+        self.partitions.close()
     }
 
     /// A line of a list. Touches no disk.
@@ -317,8 +402,8 @@ impl Namespace {
 
     /// The whole description.
     pub fn describe(&self) -> Result<NamespaceInfo, Problem> {
-        let partition = self.partition()?;
-        let holes = partition.holes().into_iter().map(|(from, until)| Hole { partition: 0, from, until }).collect();
+        let partitions = self.all_partitions()?;
+        let holes = partitions.iter().flat_map(|partition| partition.holes()).collect();
         let Document { incarnation, config, owner, .. } = self.document();
         Ok(NamespaceInfo {
             name: self.name.clone(),
@@ -326,7 +411,7 @@ impl Namespace {
             state: config.state,
             config,
             owner,
-            partitions: vec![partition.describe()],
+            partitions: partitions.iter().map(|partition| partition.describe()).collect(),
             holes,
         })
     }
@@ -340,4 +425,25 @@ impl Namespace {
         tracing::error!(namespace = self.name.as_str(), %error, "failed to {what}");
         Problem::new(Code::Internal, format!("failed to {what}; the store's log says why"))
     }
+}
+
+/// Refuses a partition that does not exist among so many.
+pub fn check_partition(number: u32, count: u32) -> Result<(), Problem> {
+    if number < count { Ok(()) } else { Err(no_such_partition(number, count)) }
+}
+
+fn no_such_partition(number: u32, count: u32) -> Problem {
+    let there_are = if count == 1 { "one, 0".to_owned() } else { format!("{count}, 0 to {}", count - 1) };
+    let detail = format!("there is no partition {number}; the namespace has {there_are}");
+    Problem::new(Code::PartitionNotFound, detail).field("partition").expected(format!("0 to {}", count - 1)).got(number)
+}
+
+/// The refusal of a log that is still being opened.
+#[must_use]
+pub fn recovering(name: &NamespaceName, number: u32) -> Problem {
+    let detail = format!(
+        "partition {number} of namespace {:?} is still being opened, which verifies what a crash may have torn; try again in a moment",
+        name.as_str()
+    );
+    Problem::new(Code::Recovering, detail).field("namespace").got(name.as_str())
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::fences::Fences;
 use super::namespace::{Document, Home, Namespace};
-use super::root::CleanMarks;
+use super::root::{CleanMarks, NamespaceMarks};
 
 /// Directories that are being made or removed; a start clears them away. No namespace's directory begins with a dot.
 const NEW_PREFIX: &str = ".new-";
@@ -37,6 +37,7 @@ impl Registry {
     pub fn load(home: Home, clean: &CleanMarks, fences: &Fences) -> io::Result<Self> {
         let dir = home.namespaces_dir();
         let (mut namespaces, mut broken) = (BTreeMap::new(), BTreeSet::new());
+        let none = NamespaceMarks::default();
         for entry in home.disk.list(&dir)? {
             let path = dir.join(&entry);
             if entry.starts_with(NEW_PREFIX) || entry.starts_with(DELETED_PREFIX) {
@@ -46,8 +47,8 @@ impl Registry {
             match Document::read(&*home.disk, &path) {
                 Ok(document) if home.dir(&document.name) == path => {
                     let name = document.name.clone();
-                    let mark = clean.get(&name).cloned().flatten();
-                    let namespace = Namespace::new(home.clone(), document, fences.reign(&name), mark);
+                    let marks = clean.get(&name).unwrap_or(&none);
+                    let namespace = Namespace::new(home.clone(), document, fences.reign(&name), marks);
                     namespaces.insert(name, Arc::new(namespace));
                 }
                 Ok(document) => {
@@ -169,11 +170,11 @@ impl Registry {
         reign: Option<Reign>,
     ) -> Result<(bool, Arc<Namespace>), Problem> {
         let (name, incarnation) = (namespace.name().clone(), namespace.incarnation());
-        let partition = namespace.partition()?;
+        let partitions = namespace.all_partitions()?;
         // Nothing is appended between the look and the removal.
-        partition.stop();
-        if !partition.is_empty() {
-            partition.go_on();
+        partitions.iter().for_each(|partition| partition.stop());
+        if !partitions.iter().all(|partition| partition.is_empty()) {
+            partitions.iter().for_each(|partition| partition.go_on());
             let detail = format!("namespace {:?} exists in incarnation {incarnation} and holds records", name.as_str());
             let problem = Problem::new(Code::NamespaceExists, detail).field("internal.incarnation");
             return Err(problem.with("incarnation", incarnation.to_string()));
@@ -197,7 +198,7 @@ impl Registry {
         let document = Document::new(name.clone(), incarnation, salt, config, owner);
         self.make_dir(&document).map_err(|error| self.problem("create the namespace", name, &error))?;
         tracing::info!(namespace = name.as_str(), %incarnation, "created a namespace");
-        let namespace = Arc::new(Namespace::new(self.home.clone(), document, reign, None));
+        let namespace = Arc::new(Namespace::new(self.home.clone(), document, reign, &NamespaceMarks::default()));
         self.insert(Arc::clone(&namespace));
         Ok(namespace)
     }
@@ -209,7 +210,9 @@ impl Registry {
         let beside = dir.join(format!("{NEW_PREFIX}{}", document.incarnation));
         let made = (|| {
             disk.create_dir(&beside)?;
-            disk.create_dir(&beside.join("0"))?;
+            for number in 0..document.config.partitions {
+                disk.create_dir(&beside.join(number.to_string()))?;
+            }
             document.write(disk, &beside)?;
             disk.rename(&beside, &self.home.dir(&document.name))?;
             disk.sync_dir(&dir)

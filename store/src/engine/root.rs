@@ -22,8 +22,44 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// Documents in the root are small.
 const DOCUMENT_MAX: usize = 256 * 1024 * 1024;
 
-/// The orderly ends of all logs; `None` for one that was not opened and so is as it was.
-pub type CleanMarks = BTreeMap<NamespaceName, Option<CleanMark>>;
+/// The orderly ends of all logs.
+pub type CleanMarks = BTreeMap<NamespaceName, NamespaceMarks>;
+
+/// The orderly ends of a namespace's logs, by their numbers; `None` for one that was not marked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredMarks")]
+pub struct NamespaceMarks(Vec<Option<CleanMark>>);
+
+/// What may stand in the document: earlier releases had one log per namespace.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredMarks {
+    Each(Vec<Option<CleanMark>>),
+    First(Option<CleanMark>),
+}
+
+impl From<StoredMarks> for NamespaceMarks {
+    fn from(stored: StoredMarks) -> Self {
+        match stored {
+            StoredMarks::Each(marks) => Self(marks),
+            StoredMarks::First(mark) => Self(vec![mark]),
+        }
+    }
+}
+
+impl NamespaceMarks {
+    /// The marks of partitions 0, 1, ….
+    #[must_use]
+    pub fn new(marks: Vec<Option<CleanMark>>) -> Self {
+        Self(marks)
+    }
+
+    /// The mark of one.
+    #[must_use]
+    pub fn of(&self, partition: u32) -> Option<&CleanMark> {
+        self.0.get(usize::try_from(partition).ok()?)?.as_ref()
+    }
+}
 
 /// A root that this process has for itself.
 #[derive(Debug)]
@@ -185,4 +221,22 @@ fn take_clean_marks(disk: &dyn Disk, root: &Path) -> io::Result<CleanMarks> {
         tracing::warn!(%error, "the mark of an orderly stop is damaged; the logs are verified");
         CleanMarks::default()
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_releases_with_one_log_per_namespace_are_those_of_partition_0() {
+        let mark = CleanMark { segment: 0, end: 9, checkpoint: 8, checksum: 7, next_frame: 6, next_offset: 5 };
+        let name = NamespaceName::parse("orders").unwrap();
+        let earlier = document::encode(&BTreeMap::from([(name.clone(), Some(mark.clone()))]));
+        let marks: CleanMarks = document::decode(&earlier).unwrap();
+        assert_eq!((marks[&name].of(0), marks[&name].of(1)), (Some(&mark), None));
+        let none = document::encode(&BTreeMap::from([(name.clone(), None::<CleanMark>)]));
+        assert_eq!(document::decode::<CleanMarks>(&none).unwrap()[&name].of(0), None);
+        let several = CleanMarks::from([(name, NamespaceMarks::new(vec![None, Some(mark)]))]);
+        assert_eq!(document::decode::<CleanMarks>(&document::encode(&several)).unwrap(), several);
+    }
 }

@@ -81,7 +81,7 @@ fn submit(
     }
     let ready = batch.finish().unwrap();
     let work = |reply| Work::Append { draft: ready.draft, producer: ready.producer, durability: level, reply };
-    namespace.partition().unwrap().submit(work)
+    namespace.partition(0).unwrap().submit(work)
 }
 
 fn append(namespace: &Namespace, records: &[&[u8]]) -> Result<u64, Problem> {
@@ -103,7 +103,7 @@ type Damaged = Option<(u64, u64)>;
 
 /// Records from an offset on, and the hole that ended them.
 fn read(namespace: &Namespace, from: u64) -> (Records, Damaged) {
-    let partition = namespace.partition().unwrap();
+    let partition = namespace.partition(0).unwrap();
     let published = *partition.published().borrow();
     let mut records = Vec::new();
     let range = Range { from: from.max(published.start), until: published.end };
@@ -344,7 +344,7 @@ fn a_full_disk_refuses_appends_and_nothing_else() {
         assert_eq!(read_all(&namespace).len(), 5);
     }
     store.disk.faults.room.store(1_000, Ordering::SeqCst);
-    let partition = namespace.partition().unwrap();
+    let partition = namespace.partition(0).unwrap();
     let trimmed = partition.submit(|reply| Work::Trim { before: 3, reply }).blocking_recv().unwrap().unwrap();
     assert_eq!(trimmed.what, What::Trimmed { start: 3 });
     let before = store.segments().len();
@@ -399,7 +399,7 @@ fn nothing_is_acknowledged_or_shown_before_its_sync_and_one_sync_serves_many() {
     let mut waiting: Vec<_> = (0..50).map(|_| submit(&namespace, &[b"x"], Durability::Synced)).collect();
     std::thread::sleep(std::time::Duration::from_millis(50));
     assert!(waiting.iter_mut().all(|answer| answer.try_recv().is_err()));
-    let published = *namespace.partition().unwrap().published().borrow();
+    let published = *namespace.partition(0).unwrap().published().borrow();
     assert_eq!((published.end, published.durable_end), (1, 1));
     drop(gate);
     for answer in waiting {
@@ -418,7 +418,7 @@ fn written_is_acknowledged_without_a_sync_and_synced_in_the_background() {
     let done = submit(&namespace, &[b"x"], Durability::Written).blocking_recv().unwrap().unwrap();
     assert_eq!((done.end, done.durable_end), (2, 1));
     drop(gate);
-    let partition = namespace.partition().unwrap();
+    let partition = namespace.partition(0).unwrap();
     let mut published = partition.published();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while published.borrow_and_update().durable_end < 2 {
@@ -438,7 +438,7 @@ fn producers_are_remembered_across_segments_and_restarts() {
         batch.push(record, Attributes::default()).unwrap();
         let ready = batch.finish().unwrap();
         let work = |reply| Work::Append { draft: ready.draft, producer, durability: Durability::Synced, reply };
-        match namespace.partition().unwrap().submit(work).blocking_recv().unwrap() {
+        match namespace.partition(0).unwrap().submit(work).blocking_recv().unwrap() {
             Ok(Done { what: What::Appended { offset, duplicate, .. }, .. }) => Ok((offset, duplicate)),
             Ok(other) => panic!("{other:?}"),
             Err(problem) => Err(problem.code),
@@ -476,12 +476,12 @@ fn retention_drops_old_segments_and_keeps_the_numbers() {
     (0..20).for_each(|_| {
         append(&namespace, &[&payload]).unwrap();
     });
-    let partition = namespace.partition().unwrap();
+    let partition = namespace.partition(0).unwrap();
     partition.tend(logstore_api::Timestamp::now());
     let info = partition.describe();
     assert!(info.bytes <= 128 * 1024 && info.start > 10 && info.end == 20, "{info:?}");
     let store = store.restart();
-    assert_eq!(store.namespace("orders").partition().unwrap().describe(), info);
+    assert_eq!(store.namespace("orders").partition(0).unwrap().describe(), info);
     assert_eq!(append(&store.namespace("orders"), &[b"next"]), Ok(20));
 }
 
@@ -491,7 +491,7 @@ fn a_quiet_namespace_expires_by_age() {
     let retention = logstore_api::namespace::Retention { max_age_seconds: Some(5), max_bytes: None };
     let namespace = store.configured("orders", NamespaceConfig { retention, ..NamespaceConfig::default() });
     append_numbered(&namespace, 0..3);
-    let partition = namespace.partition().unwrap();
+    let partition = namespace.partition(0).unwrap();
     let now = logstore_api::Timestamp::now();
     partition.tend(logstore_api::Timestamp(now.0 + 4_000_000));
     assert_eq!(partition.describe().start, 0);
@@ -507,7 +507,7 @@ fn a_trim_of_everything_frees_the_active_segment() {
     (0..10).for_each(|_| {
         append(&namespace, &[&[7; 30_000]]).unwrap();
     });
-    let partition = namespace.partition().unwrap();
+    let partition = namespace.partition(0).unwrap();
     partition.submit(|reply| Work::Trim { before: 10, reply }).blocking_recv().unwrap().unwrap();
     partition.drop_segments(logstore_api::Timestamp::now());
     let info = partition.describe();
@@ -525,7 +525,7 @@ fn sealed_segments_have_side_files_and_do_without_them() {
     (0..20).for_each(|_| {
         append(&namespace, &[&[7; 9_000]]).unwrap();
     });
-    namespace.partition().unwrap().tend(logstore_api::Timestamp::now());
+    namespace.partition(0).unwrap().tend(logstore_api::Timestamp::now());
     let first = store.segments()[0].clone();
     for extension in ["idx", "seal"] {
         let side = first.with_extension(extension);
@@ -541,7 +541,7 @@ fn sealed_segments_have_side_files_and_do_without_them() {
     let store = store.restart();
     let namespace = store.namespace("orders");
     assert_eq!(read_all(&namespace).len(), 20);
-    namespace.partition().unwrap().tend(logstore_api::Timestamp::now());
+    namespace.partition(0).unwrap().tend(logstore_api::Timestamp::now());
     assert!(!store.read_file(&first.with_extension("seal")).is_empty());
 }
 
@@ -643,8 +643,8 @@ fn a_handle_of_a_deleted_namespace_touches_nothing_of_the_next() {
         store.engine.delete(&name(stale), None).unwrap();
         append_numbered(&store.namespace(stale), 0..5);
     }
-    assert_eq!(unopened.partition().unwrap_err().code, "namespace_not_found");
-    let old = opened.partition().unwrap();
+    assert_eq!(unopened.partition(0).unwrap_err().code, "namespace_not_found");
+    let old = opened.partition(0).unwrap();
     old.tend(logstore_api::Timestamp(i64::MAX));
     assert_eq!(append(&opened, &[b"x"]).unwrap_err().code, "namespace_not_found");
     let store = store.restart();
@@ -668,10 +668,10 @@ fn a_damaged_segment_without_frames_is_replaced_by_the_next() {
     disk.faults.room.store(20, Ordering::SeqCst);
     let store = Store::start(disk, dir, StoreConfig::default());
     let namespace = store.namespace("orders");
-    namespace.partition().unwrap();
+    namespace.partition(0).unwrap();
     store.disk.faults.room.store(u64::MAX, Ordering::SeqCst);
     append_numbered(&namespace, 0..5);
-    namespace.partition().unwrap().tend(logstore_api::Timestamp::now());
+    namespace.partition(0).unwrap().tend(logstore_api::Timestamp::now());
     assert_eq!(store.quarantine().len(), 1);
     assert_eq!(read_all(&store.restart().namespace("orders")), numbered(0..5));
 }
@@ -685,7 +685,7 @@ fn after_a_failed_sync_everybody_is_answered() {
         batch.push(b"x", Attributes::default()).unwrap();
         let ready = batch.finish().unwrap();
         let work = |reply| Work::Append { draft: ready.draft, producer, durability: Durability::Synced, reply };
-        namespace.partition().unwrap().submit(work).blocking_recv().unwrap().map_err(|problem| problem.code)
+        namespace.partition(0).unwrap().submit(work).blocking_recv().unwrap().map_err(|problem| problem.code)
     };
     let store = Store::new();
     let namespace = store.namespace("orders");
@@ -739,7 +739,7 @@ fn an_address_that_retention_took_is_eof() {
     (0..20).for_each(|_| {
         append(&namespace, &[&[7; 9_000]]).unwrap();
     });
-    let partition = namespace.partition().unwrap();
+    let partition = namespace.partition(0).unwrap();
     partition.drop_segments(logstore_api::Timestamp::now());
     assert!(partition.describe().start > 0);
     let file = crate::dialects::rochefort::file::File::new(name("orders"), Arc::clone(partition));
@@ -783,7 +783,7 @@ fn a_last_segment_that_lost_all_its_frames_gives_no_offset_of_the_segments_befor
         store.write_file(&last, &whole[..left]);
         let again = Store::start(store.disk.clone(), copy_of(&store), StoreConfig::default());
         let namespace = again.namespace("orders");
-        let end = namespace.partition().unwrap().describe().end;
+        let end = namespace.partition(0).unwrap().describe().end;
         assert!(end > 10 && read_all(&namespace).len() as u64 == end, "{left} bytes left: {end}");
         assert_eq!(append(&namespace, &[b"next"]), Ok(end), "{left} bytes left");
         let again = again.restart();
@@ -814,7 +814,7 @@ fn of_two_fences_the_higher_stays_in_force_in_whatever_order_they_arrive() {
     use logstore_api::fence::Reign;
     let store = Store::new();
     let namespace = store.namespace("orders");
-    let partition = namespace.partition().unwrap();
+    let partition = namespace.partition(0).unwrap();
     let reign = |epoch| Reign { epoch, writer: Uuid::from_u128(u128::from(epoch)), label: String::new() };
     partition.fence(reign(2)).unwrap();
     partition.fence(reign(1)).unwrap();

@@ -70,25 +70,28 @@ pub fn verify(
 ) -> io::Result<Findings> {
     let mut findings = Findings::default();
     let namespaces = list(disk, root, only, &mut findings)?;
-    let total = namespaces.iter().flat_map(|(_, logs)| logs).map(|log| len_of(disk, &log.path)).sum();
-    for (document, logs) in namespaces {
+    let total = namespaces.iter().flat_map(|(_, logs)| logs.iter().flatten()).map(|log| len_of(disk, &log.path)).sum();
+    for (document, partitions) in namespaces {
         findings.namespaces += 1;
-        // Where the log should go on: the number after the last frame of the segment before.
-        let mut next: Option<(u64, u64)> = None;
-        for log in logs {
-            next = Look { disk, document: &document, log: &log, findings: &mut findings }.segment(next)?;
-            progress(findings.bytes, total);
+        for logs in partitions {
+            // Where the log should go on: the number after the last frame of the segment before.
+            let mut next: Option<(u64, u64)> = None;
+            for log in logs {
+                next = Look { disk, document: &document, log: &log, findings: &mut findings }.segment(next)?;
+                progress(findings.bytes, total);
+            }
         }
     }
     Ok(findings)
 }
 
+/// The namespaces, with the log files of each of their partitions.
 fn list(
     disk: &Arc<dyn Disk>,
     root: &Path,
     only: Option<&NamespaceName>,
     findings: &mut Findings,
-) -> io::Result<Vec<(Document, Vec<LogFile>)>> {
+) -> io::Result<Vec<(Document, Vec<Vec<LogFile>>)>> {
     let mut namespaces = Vec::new();
     for entry in disk.list(&root.join("ns"))? {
         if entry.starts_with('.') {
@@ -97,7 +100,9 @@ fn list(
         let dir = root.join("ns").join(&entry);
         match Document::read(&**disk, &dir) {
             Ok(document) if only.is_none_or(|only| *only == document.name) => {
-                namespaces.push((document, list_logs(disk, &dir.join("0"))?));
+                let partitions = (0..document.partition_count()).map(|number| dir.join(number.to_string()));
+                let logs = partitions.map(|dir| list_partition(disk, dir, findings)).collect::<io::Result<_>>()?;
+                namespaces.push((document, logs));
             }
             Ok(_) => {}
             Err(error) => findings.faults.push(Fault {
@@ -110,6 +115,17 @@ fn list(
     }
     namespaces.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
     Ok(namespaces)
+}
+
+fn list_partition(disk: &Arc<dyn Disk>, dir: PathBuf, findings: &mut Findings) -> io::Result<Vec<LogFile>> {
+    match list_logs(disk, &dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let what = "the partition's directory is missing".to_owned();
+            findings.faults.push(Fault { path: dir, position: 0, severity: Severity::Damage, what });
+            Ok(Vec::new())
+        }
+        logs => logs,
+    }
 }
 
 fn list_logs(disk: &Arc<dyn Disk>, dir: &Path) -> io::Result<Vec<LogFile>> {

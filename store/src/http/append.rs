@@ -17,9 +17,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::answer::{Refusal, json, put_text};
 use super::budget::Share;
 use super::query::Query;
+use super::read::opened;
 use super::{App, InPath, blocking, body, producer};
 use crate::engine::batch::{Attributes, Batch, Ready};
-use crate::engine::namespace::Namespace;
+use crate::engine::namespace::{Namespace, Rules, check_partition};
+use crate::engine::placement::Placement;
 use crate::log::work::{Done, What, Work};
 
 /// Bodies up to this are parsed on the thread that serves the connection.
@@ -33,6 +35,7 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 struct Request {
     form: Form,
     attributes: Attributes,
+    partition: Option<u32>,
     durability: Option<Durability>,
     producer: Option<Producer>,
 }
@@ -67,14 +70,15 @@ pub async fn append(
     let request = request?;
     let durability = request.durability;
     let namespace = namespace_for_append(&app, &name, &request, &body).await?;
-    let ready = if body.len() <= PARSE_INLINE_MAX {
-        request.batch(&body, namespace.salt())?
+    let rules = namespace.rules();
+    let (partition, ready) = if body.len() <= PARSE_INLINE_MAX {
+        request.batch(&body, &rules)?
     } else {
-        let salt = namespace.salt();
-        blocking(move || request.batch(&body, salt)).await?
+        blocking(move || request.batch(&body, &rules)).await?
     };
-    let (count, stored) = store(&app, namespace, ready, durability, share).await?;
-    Ok(answer(&name, count, &stored))
+    let partition = partition.unwrap_or_else(|| namespace.next_partition());
+    let (count, stored) = store(&app, namespace, partition, ready, durability, share).await?;
+    Ok(answer(&name, partition, count, &stored))
 }
 
 /// The namespace, created if that is on. The body is looked through before, so that a bad one creates nothing.
@@ -88,7 +92,7 @@ async fn namespace_for_append(
         Err(_) if app.engine.auto_creates() => {
             let (engine, name, request, body) = (Arc::clone(&app.engine), name.clone(), request.clone(), body.clone());
             blocking(move || {
-                request.batch(&body, Salt::WIRE)?;
+                request.batch(&body, &Rules::of(&engine.config().namespace_defaults, Salt::WIRE))?;
                 engine.get_or_create(&name)
             })
             .await
@@ -119,6 +123,7 @@ impl Stored {
 pub async fn store(
     app: &App,
     namespace: Arc<Namespace>,
+    partition: u32,
     ready: Ready,
     durability: Option<Durability>,
     share: Share,
@@ -128,10 +133,7 @@ pub async fn store(
     let Ready { draft, producer } = ready;
     let (count, payload_bytes) = (draft.record_count(), draft.payload_bytes);
     let durability = durability.unwrap_or_else(|| namespace.config().durability);
-    let partition = match namespace.opened() {
-        Some(partition) => Arc::clone(partition),
-        None => blocking(move || namespace.partition().cloned()).await?,
-    };
+    let partition = opened(&namespace, partition).await?;
     let work = |reply| Work::Append { draft, producer, durability, reply };
     let answer = partition.submit_with(Some(share.into_permit()), work);
     let done = answer.await.map_err(|_| outcome_unknown())?.map_err(|problem| *problem)?;
@@ -147,7 +149,7 @@ pub fn outcome_unknown() -> Problem {
     Problem::new(Code::OutcomeUnknown, detail)
 }
 
-fn answer(name: &NamespaceName, count: u32, stored: &Stored) -> Response {
+fn answer(name: &NamespaceName, partition: u32, count: u32, stored: &Stored) -> Response {
     let Stored { done: Done { what, end, durable_end }, durability } = stored;
     let (offset, time, duplicate) = match what {
         What::Appended { offset, time, duplicate } => (*offset, *time, *duplicate),
@@ -156,7 +158,7 @@ fn answer(name: &NamespaceName, count: u32, stored: &Stored) -> Response {
     let body = AppendAnswer {
         offset,
         count: u64::from(count),
-        partition: 0,
+        partition,
         end: *end,
         durable_end: *durable_end,
         durability: *durability,
@@ -166,7 +168,8 @@ fn answer(name: &NamespaceName, count: u32, stored: &Stored) -> Response {
     let mut response = json(StatusCode::OK, &body);
     if let Some(offset) = offset {
         let name = utf8_percent_encode(name.as_str(), IN_PATH);
-        put_text(&mut response, "location", &format!("/v1/namespaces/{name}/records/{offset}"));
+        let query = if partition == 0 { String::new() } else { format!("?partition={partition}") };
+        put_text(&mut response, "location", &format!("/v1/namespaces/{name}/records/{offset}{query}"));
     }
     response
 }
@@ -179,7 +182,7 @@ impl Request {
             return Err(no_such_index(name));
         }
         let query = Query::parse(raw, &["split", "tag", "key", "alloc", "partition", "durability"])?;
-        query.partition()?;
+        let partition = query.partition()?;
         let attributes = Attributes {
             key: query.one("key")?.map(str::to_owned),
             tags: query.all("tag"),
@@ -193,26 +196,39 @@ impl Request {
             return Err(Problem::new(Code::InvalidArgument, detail).field("tag"));
         }
         let (durability, producer) = (query.durability()?, producer::parse(headers)?);
-        Ok(Self { form, attributes, durability, producer })
+        Ok(Self { form, attributes, partition, durability, producer })
     }
 
-    fn batch(&self, body: &[u8], salt: Salt) -> Result<Ready, Problem> {
-        let mut batch = Batch::new(self.producer, salt, body.len());
+    /// The records as a frame, and the partition they go to; `None` leaves it to the store.
+    fn batch(&self, body: &[u8], rules: &Rules) -> Result<(Option<u32>, Ready), Problem> {
+        if let Some(partition) = self.partition {
+            check_partition(partition, rules.partitions)?;
+        }
+        let mut batch = Batch::new(self.producer, rules.salt, body.len());
+        let mut placement = Placement::new(rules.partitions, self.partition);
         match self.form {
-            Form::One => batch.push(body, self.attributes.clone())?,
+            Form::One => {
+                placement.see(self.attributes.key.as_deref())?;
+                batch.push(body, self.attributes.clone())?;
+            }
             Form::Lines => {
+                placement.see(self.attributes.key.as_deref())?;
                 for line in lines(body) {
                     batch.push(line, self.attributes.clone())?;
                 }
             }
             Form::Envelopes => {
                 for (number, line) in lines(body).enumerate() {
-                    let (payload, attributes) = envelope(line).map_err(|problem| at_line(problem, number + 1))?;
-                    batch.push(&payload, attributes).map_err(|problem| at_line(problem, number + 1))?;
+                    let mut push = || {
+                        let (payload, attributes) = envelope(line)?;
+                        placement.see(attributes.key.as_deref())?;
+                        batch.push(&payload, attributes)
+                    };
+                    push().map_err(|problem| at_line(problem, number + 1))?;
                 }
             }
         }
-        batch.finish()
+        Ok((placement.choose(self.producer.is_some())?, batch.finish()?))
     }
 }
 

@@ -14,7 +14,7 @@ use logstore_api::{Code, MEDIA_WIRE_FRAMES, Problem};
 
 use super::answer::{Refusal, json};
 use super::append::{PARSE_INLINE_MAX, outcome_unknown};
-use super::query::{self, Query, no_such_partition};
+use super::query::{self, Query};
 use super::read::{beyond_end, opened};
 use super::{App, blocking, body, namespace_name};
 use crate::log::Partition;
@@ -53,9 +53,6 @@ pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
     let body = body::read(&headers, body, PLACE_BYTES_MAX, Code::BatchTooLarge).await?;
     let PlaceQuery { namespace, partition, incarnation, epoch, writer, frame, previous, confirmed, durability } =
         query::typed(&uri)?;
-    if partition != 0 {
-        return Err(no_such_partition(u64::from(partition)).into());
-    }
     let namespace = app.engine.get(&namespace)?;
     if namespace.incarnation() != incarnation {
         let here = namespace.incarnation();
@@ -65,6 +62,7 @@ pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
             .got(incarnation.to_string())
             .into());
     }
+    namespace.check_partition(partition)?;
     namespace.check_append()?;
     let salt = namespace.salt();
     let frames = if body.len() <= PARSE_INLINE_MAX {
@@ -74,7 +72,7 @@ pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
     };
     let records: u64 = frames.iter().map(|frame| frame.draft.view().header().offset_count()).sum();
     let place = Place { epoch, writer, frame, previous, confirmed, durability, frames };
-    let partition = opened(&namespace).await?;
+    let partition = opened(&namespace, partition).await?;
     let done = partition.submit_with(Some(share.into_permit()), |reply| Work::Place { place, reply }).await;
     let Done { what, .. } = done.map_err(|_| outcome_unknown())?.map_err(|problem| *problem)?;
     app.engine.metrics.records.inc_by(records);
@@ -87,12 +85,9 @@ pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
 /// `GET /v1/frames`: wire frames from a number on.
 pub async fn frames(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let FramesQuery { namespace, partition, from, until } = query::typed(&uri)?;
-    if partition != 0 {
-        return Err(no_such_partition(u64::from(partition)).into());
-    }
     let namespace = app.engine.get(&namespace)?;
     let share = app.budgets.read(PLACE_BYTES_MAX).await?;
-    let log = opened(&namespace).await?;
+    let log = opened(&namespace, partition).await?;
     let bytes = blocking(move || {
         let failed = |error: std::io::Error| namespace.internal("read the log", &error);
         let tail = log.tail().map_err(failed)?;

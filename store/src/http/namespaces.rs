@@ -1,7 +1,5 @@
 //! `/v1/namespaces`: list, create, configure, describe, delete, trim.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +12,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::answer::{self, Refusal};
-use super::query::{Query, no_such_partition};
+use super::query::Query;
+use super::read::opened;
 use super::{App, InPath, blocking, body};
 use crate::log::work::{Done, What, Work};
 
@@ -136,13 +135,9 @@ pub async fn trim(
         let detail = format!("the body is not understood: {error}; send {{\"partition\":0,\"before\":OFFSET}}");
         Problem::new(Code::MalformedBody, detail).with("line", error.line())
     })?;
-    if partition != 0 {
-        return Err(no_such_partition(u64::from(partition)).into());
-    }
     let namespace = app.engine.get(&name)?;
     namespace.check_unordered()?;
-    let opening = Arc::clone(&namespace);
-    let partition = blocking(move || opening.partition().cloned()).await?;
+    let partition = opened(&namespace, namespace.partition_named(partition)?).await?;
     let done = partition.submit(|reply| Work::Trim { before, reply }).await;
     let Done { what, .. } = done.map_err(|_| super::append::outcome_unknown())?.map_err(|problem| *problem)?;
     let start = match what {

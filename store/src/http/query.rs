@@ -49,12 +49,10 @@ impl Query {
         self.one(name)?.map(|text| number(text, name, max)).transpose()
     }
 
-    /// The partition, which can only be 0.
-    pub fn partition(&self) -> Result<(), Problem> {
-        match self.number("partition", u64::from(u32::MAX))? {
-            None | Some(0) => Ok(()),
-            Some(partition) => Err(no_such_partition(partition)),
-        }
+    /// The partition, where one is named.
+    pub fn partition(&self) -> Result<Option<u32>, Problem> {
+        let number = self.number("partition", u64::from(u32::MAX))?;
+        Ok(number.and_then(|number| u32::try_from(number).ok()))
     }
 
     /// A duration such as `5s` or `250ms`, up to `max`.
@@ -86,13 +84,6 @@ pub fn typed<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
         let detail = format!("the query is not understood: {}", rejection.body_text());
         Problem::new(Code::InvalidArgument, detail)
     })
-}
-
-/// The refusal of a partition that does not exist.
-#[must_use]
-pub fn no_such_partition(partition: u64) -> Problem {
-    let detail = format!("there is no partition {partition}; the namespace has one, 0");
-    Problem::new(Code::PartitionNotFound, detail).field("partition").expected(0).got(partition)
 }
 
 /// Whether each `%` begins an escape.

@@ -19,7 +19,8 @@ use super::answer::{Refusal, put_number};
 use super::budget::Share;
 use super::server::drain_begun;
 use super::{App, InPath, blocking};
-use crate::engine::namespace::Namespace;
+use crate::engine::namespace::{Namespace, recovering};
+use crate::engine::partitions::OPENING_WAIT;
 use crate::log::Partition;
 use crate::log::cursor::LogRecord;
 use crate::log::read::{Flow, Range};
@@ -37,7 +38,7 @@ pub async fn read(
     let request = Request::parse(&uri, &headers)?;
     let namespace = app.engine.get(&name)?;
     namespace.check_read()?;
-    let partition = opened(&namespace).await?;
+    let partition = opened(&namespace, namespace.partition_named(request.partition)?).await?;
     let request = with_times_found(&namespace, &partition, request).await?;
     let (range, view) = range_when_ready(&app, &partition, &request).await?;
     let share =
@@ -46,14 +47,17 @@ pub async fn read(
     Ok(answer(request.form, body, next, view, share))
 }
 
-/// The log, opened off the threads that serve connections where it was not open.
-pub async fn opened(namespace: &Arc<Namespace>) -> Result<Arc<Partition>, Problem> {
-    match namespace.opened() {
-        Some(partition) => Ok(Arc::clone(partition)),
-        None => {
-            let namespace = Arc::clone(namespace);
-            blocking(move || namespace.partition().cloned()).await
-        }
+/// A log, opened off the threads that serve connections where it was not open. The opening goes on after the caller
+/// was sent away.
+pub async fn opened(namespace: &Arc<Namespace>, partition: u32) -> Result<Arc<Partition>, Problem> {
+    if let Some(partition) = namespace.opened(partition) {
+        return Ok(Arc::clone(partition));
+    }
+    let opening = Arc::clone(namespace);
+    let opening = blocking(move || opening.partition(partition).cloned());
+    match tokio::time::timeout(OPENING_WAIT, opening).await {
+        Ok(opened) => opened,
+        Err(_) => Err(recovering(namespace.name(), partition)),
     }
 }
 
@@ -113,7 +117,7 @@ fn records(
         if count > 0 && bytes + len > request.max_bytes {
             return Flow::StopBefore;
         }
-        print::print(&mut body, record, request);
+        print::print(&mut body, record, partition.number(), request);
         count += 1;
         bytes += len;
         // JSON may write six bytes for one.

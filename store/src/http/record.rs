@@ -22,10 +22,10 @@ pub async fn record(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    Query::parse(uri.query(), &["partition"])?.partition()?;
+    let partition = Query::parse(uri.query(), &["partition"])?.partition()?;
     let namespace = app.engine.get(&name)?;
     namespace.check_read()?;
-    let partition = opened(&namespace).await?;
+    let partition = opened(&namespace, namespace.partition_named(partition)?).await?;
     let published = *partition.published().borrow();
     if offset < published.start {
         return Err(trimmed(offset, published).into());

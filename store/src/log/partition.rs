@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 
 use logstore_api::fence::{PartitionTail, Reign};
 use logstore_api::frame::FrameView;
-use logstore_api::namespace::{PartitionInfo, TrimAnswer};
+use logstore_api::namespace::{Hole, PartitionInfo, TrimAnswer};
 use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
@@ -182,8 +182,15 @@ impl Partition {
 
     /// Damaged ranges that were noticed.
     #[must_use]
-    pub fn holes(&self) -> Vec<(u64, u64)> {
-        self.shared.holes()
+    pub fn holes(&self) -> Vec<Hole> {
+        let partition = self.number();
+        self.shared.holes().into_iter().map(|(from, until)| Hole { partition, from, until }).collect()
+    }
+
+    /// Its number in the namespace.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.shared.site.number
     }
 
     /// The reign in force.
@@ -209,7 +216,7 @@ impl Partition {
         self.with_writer(|writer| {
             let tail = writer.state().tail;
             Ok(PartitionTail {
-                partition: 0,
+                partition: self.number(),
                 first_frame: writer.first_frame(&self.shared)?,
                 next_frame: tail.next_frame,
                 last_epoch: tail.last_epoch,
@@ -234,7 +241,7 @@ impl Partition {
         let segments = self.shared.segments();
         let last_time = segments.last().map(|segment| segment.last_time());
         PartitionInfo {
-            partition: 0,
+            partition: self.number(),
             start,
             end,
             durable_end,
@@ -314,7 +321,7 @@ impl Partition {
     /// The answer to a trim.
     #[must_use]
     pub fn trim_answer(&self, start: u64) -> TrimAnswer {
-        TrimAnswer { partition: 0, start, end: self.shared.published().end }
+        TrimAnswer { partition: self.number(), start, end: self.shared.published().end }
     }
 
     /// Takes no more work.

@@ -22,6 +22,8 @@ use crate::disk::{self, Disk, DiskFile, Open};
 pub struct Site {
     /// The seam to the files.
     pub disk: Arc<dyn Disk>,
+    /// The partition's number in its namespace.
+    pub number: u32,
     /// The partition's own directory.
     pub dir: PathBuf,
     /// Where cut tails go.

@@ -120,6 +120,11 @@ impl Store {
 
     pub fn restart(mut self, start: &Start) -> Self {
         assert!(self.stop().success());
+        self.start_again(start)
+    }
+
+    /// Starts one that was stopped.
+    pub fn start_again(mut self, start: &Start) -> Self {
         let dir = self.dir.take();
         let mut store = Self::on(&self.root.clone(), start);
         store.dir = dir;

@@ -33,6 +33,8 @@ pub struct AppendOptions {
     pub key: Option<String>,
     /// Bytes to reserve for each payload.
     pub alloc: Option<u64>,
+    /// Where it goes; where left out, the key's hash says, or the store takes one after the other.
+    pub partition: Option<u32>,
     /// When the append is acknowledged; as the namespace says where left out.
     pub durability: Option<Durability>,
     /// Makes the append idempotent.
@@ -89,10 +91,11 @@ impl AppendError {
 
 /// The request of an append.
 pub(super) fn call(name: &NamespaceName, payload: &Payload, options: &AppendOptions) -> Call {
-    let AppendOptions { tags, key, alloc, durability, producer } = options;
+    let AppendOptions { tags, key, alloc, partition, durability, producer } = options;
     let mut query = Query::default()
         .with_some("key", key.as_deref())
         .with_some("alloc", *alloc)
+        .with_some("partition", *partition)
         .with_some("durability", durability.map(durability_text));
     for tag in tags {
         query = query.with("tag", tag);

@@ -61,6 +61,8 @@ impl FromStr for ReadFrom {
 /// How much a read brings, and how long it waits for it. What is left out is the store's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
+    /// The partition; may be left out where there is one.
+    pub partition: Option<u32>,
     /// Records, at most.
     pub limit: Option<u64>,
     /// Bytes of data, at most; one record always comes.
@@ -97,9 +99,10 @@ pub(super) fn path(name: &NamespaceName) -> String {
 }
 
 pub(super) fn query(from: ReadFrom, options: &ReadOptions) -> Query {
-    let ReadOptions { limit, max_bytes, wait } = options;
+    let ReadOptions { partition, limit, max_bytes, wait } = options;
     Query::default()
         .with("from", from)
+        .with_some("partition", *partition)
         .with_some("limit", *limit)
         .with_some("max_bytes", *max_bytes)
         .with_some("wait", wait.map(|wait| format!("{}ms", wait.as_millis())))

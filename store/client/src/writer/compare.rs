@@ -14,14 +14,17 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// Where the one partition ends; a namespace has one in this release.
-    pub(super) fn tail(&self) -> Result<PartitionTail, WriterError> {
-        match self.answer.partitions.as_slice() {
-            [tail] if tail.partition == 0 => Ok(*tail),
-            other => Err(WriterError::Diverged {
-                copy: self.copy.clone(),
-                what: format!("expected partition 0 alone, got {} partitions", other.len()),
-            }),
+    /// Where a partition ends; which one may be left out where there is one.
+    pub(super) fn tail(&self, partition: Option<u32>) -> Result<PartitionTail, WriterError> {
+        let tails = &self.answer.partitions;
+        match partition {
+            None if tails.len() > 1 => Err(WriterError::WhichPartition { copy: self.copy.clone(), count: tails.len() }),
+            partition => {
+                let partition = partition.unwrap_or(0);
+                let tail = tails.iter().find(|tail| tail.partition == partition).copied();
+                let (copy, count) = (self.copy.clone(), tails.len());
+                tail.ok_or(WriterError::NoSuchPartition { copy, partition, count })
+            }
         }
     }
 }
@@ -65,8 +68,8 @@ pub(super) fn durability(copies: &[Answered]) -> Durability {
 /// The most up-to-date log, by last epoch and then by length. All others are beginnings of it, as far as their ends tell.
 ///
 /// Whatever was ever acknowledged is in it: every copy has it.
-pub(super) fn longest(copies: &[Answered]) -> Result<PartitionTail, WriterError> {
-    let tails = copies.iter().map(|copy| Ok((copy, copy.tail()?))).collect::<Result<Vec<_>, WriterError>>()?;
+pub(super) fn longest(copies: &[Answered], partition: Option<u32>) -> Result<PartitionTail, WriterError> {
+    let tails = copies.iter().map(|copy| Ok((copy, copy.tail(partition)?))).collect::<Result<Vec<_>, WriterError>>()?;
     let winner = tails.iter().max_by_key(|(_, tail)| (tail.last_epoch, tail.next_frame));
     let (winner, longest) = winner.ok_or(WriterError::NoCopies)?;
     let diverged = |copy: &Answered, what| Err(WriterError::Diverged { copy: copy.copy.clone(), what });
@@ -128,7 +131,7 @@ mod tests {
     }
 
     fn diverged(copies: &[Answered]) -> String {
-        match longest(copies) {
+        match longest(copies, None) {
             Err(WriterError::Diverged { copy, .. }) => copy,
             other => panic!("{other:?}"),
         }
@@ -137,8 +140,8 @@ mod tests {
     #[test]
     fn the_longest_log_of_the_last_epoch_wins() {
         let copies = [copy("a", 1, 5, 50), copy("b", 2, 7, 70), copy("c", 2, 6, 60)];
-        assert_eq!(longest(&copies).unwrap().next_frame, 7);
-        assert_eq!(longest(&[copy("a", 0, 0, 0), copy("b", 0, 0, 0)]).unwrap().next_frame, 0);
+        assert_eq!(longest(&copies, None).unwrap().next_frame, 7);
+        assert_eq!(longest(&[copy("a", 0, 0, 0), copy("b", 0, 0, 0)], None).unwrap().next_frame, 0);
     }
 
     #[test]
@@ -146,6 +149,17 @@ mod tests {
         assert_eq!(diverged(&[copy("a", 1, 9, 90), copy("b", 2, 7, 70)]), "a");
         assert_eq!(diverged(&[copy("a", 2, 7, 71), copy("b", 2, 7, 70)]), "a");
         assert_eq!(diverged(&[copy("a", 1, 7, 70), copy("b", 2, 7, 70)]), "a");
+    }
+
+    #[test]
+    fn a_partition_that_a_copy_has_not_is_named() {
+        let copies = [copy("a", 1, 5, 50)];
+        let missing = longest(&copies, Some(1)).unwrap_err();
+        assert!(matches!(missing, WriterError::NoSuchPartition { partition: 1, count: 1, .. }), "{missing}");
+        let mut several = copy("a", 1, 5, 50);
+        several.answer.partitions.push(PartitionTail { partition: 1, next_frame: 9, ..several.answer.partitions[0] });
+        assert!(matches!(several.tail(None), Err(WriterError::WhichPartition { count: 2, .. })));
+        assert_eq!(longest(&[several], Some(1)).unwrap().next_frame, 9);
     }
 
     #[test]

@@ -56,6 +56,24 @@ pub enum WriterError {
         /// Who, where the copy named it.
         winner: Option<Reign>,
     },
+    /// A copy's namespace has no partition of this number.
+    #[error("there is no partition {partition} on {copy}; the namespace has {count}")]
+    NoSuchPartition {
+        /// The copy.
+        copy: String,
+        /// What was asked for.
+        partition: u32,
+        /// How many there are.
+        count: usize,
+    },
+    /// The namespace has several partitions, and a writer writes one.
+    #[error("the namespace has {count} partitions on {copy}; say which one to write")]
+    WhichPartition {
+        /// The copy.
+        copy: String,
+        /// How many there are.
+        count: usize,
+    },
     /// Epochs are numbers of 32 bits.
     #[error("no epoch is left after {0}")]
     EpochsExhausted(u32),

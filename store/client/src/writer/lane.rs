@@ -35,6 +35,7 @@ use crate::store::Store;
 #[derive(Debug)]
 pub(super) struct Terms {
     pub(super) namespace: NamespaceName,
+    pub(super) partition: u32,
     pub(super) incarnation: Uuid,
     pub(super) reign: Reign,
     pub(super) durability: Durability,
@@ -134,7 +135,7 @@ impl Lane {
         if was != is {
             return Err(Failure::Stop(WriterError::OtherStore { copy, was, is }));
         }
-        Answered { copy, answer }.tail().map_err(Failure::Stop)
+        Answered { copy, answer }.tail(Some(self.terms.partition)).map_err(Failure::Stop)
     }
 
     /// Brings the copy into the window.
@@ -186,8 +187,8 @@ impl Lane {
     }
 
     async fn frames_of(&self, sibling: usize, from: u64, until: u64) -> Result<Bytes, Failure> {
-        let namespace = self.terms.namespace.clone();
-        let query = FramesQuery { namespace, partition: 0, from, until: Some(until) };
+        let (namespace, partition) = (self.terms.namespace.clone(), self.terms.partition);
+        let query = FramesQuery { namespace, partition, from, until: Some(until) };
         self.store(sibling).frames(&query).await.map_err(|error| {
             if error.is(Code::Trimmed) {
                 let (copy, sibling) = (self.url(self.index), self.url(sibling));
@@ -221,10 +222,10 @@ impl Lane {
         confirmed: u64,
         frames: Bytes,
     ) -> Result<(), Failure> {
-        let Terms { namespace, incarnation, reign, durability, copies: _ } = &*self.terms;
+        let Terms { namespace, partition, incarnation, reign, durability, copies: _ } = &*self.terms;
         let query = PlaceQuery {
             namespace: namespace.clone(),
-            partition: 0,
+            partition: *partition,
             incarnation: *incarnation,
             epoch: reign.epoch,
             writer: reign.writer,

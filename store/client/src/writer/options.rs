@@ -11,6 +11,9 @@ pub struct WriterOptions {
     /// What the writer calls itself, for people: a writer that loses its reign names the winner by it. What is over 256
     /// bytes is cut off.
     pub label: String,
+    /// The partition to write; may be left out where there is one. A reign is over all partitions of a namespace, so a writer of another partition ends this
+    /// one's.
+    pub partition: Option<u32>,
     /// The level that every copy must hold a record at before it is acknowledged; as the namespace says where left out.
     pub durability: Option<Durability>,
     /// Bytes of frames that are not acknowledged yet, at most; [`Writer::submit`](super::Writer::submit) waits for room.
@@ -20,9 +23,10 @@ pub struct WriterOptions {
 }
 
 impl Default for WriterOptions {
-    /// No label, the namespace's level, 64 MiB, 30 s.
+    /// No label, the one partition, the namespace's level, 64 MiB, 30 s.
     fn default() -> Self {
-        Self { label: String::new(), durability: None, window_bytes: 64 * 1024 * 1024, retries: Retries::default() }
+        let (label, window_bytes) = (String::new(), 64 * 1024 * 1024);
+        Self { label, partition: None, durability: None, window_bytes, retries: Retries::default() }
     }
 }
 

@@ -57,6 +57,7 @@ pub(super) async fn take_over(
         attempts += 1;
         let looks = ask_all(copies, Question::Look(name.clone()), options.retries).await?;
         check_same_namespace(&looks)?;
+        looks.iter().try_for_each(|copy| copy.tail(options.partition).map(|_| ()))?;
         let label = fitting_label(&options.label).to_owned();
         let reign = Reign { epoch: next_epoch(&looks)?, writer, label };
         match ask_all(copies, Question::Fence(fence_request(name, &reign)), options.retries).await {

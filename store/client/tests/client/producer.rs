@@ -23,7 +23,7 @@ fn overloaded() -> Reply {
 }
 
 fn producer(server: &Script) -> Producer {
-    Producer::new(server.store(), orders(), ProducerOptions { durability: None, retries: RETRIES })
+    Producer::new(server.store(), orders(), ProducerOptions { retries: RETRIES, ..ProducerOptions::default() })
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_refusal_after_a_lost_answer_is_unknown() {
 #[tokio::test]
 async fn patience_ends() {
     let server = Script::start((0..1_000).map(|_| overloaded())).await;
-    let options = ProducerOptions { durability: None, retries: HASTY };
+    let options = ProducerOptions { retries: HASTY, ..ProducerOptions::default() };
     let mut producer = Producer::new(server.store(), orders(), options);
     assert!(matches!(producer.append(&[Record::new("a")]).await, Err(ProduceError::Refused(_))));
     assert!(server.lines().len() > 3);

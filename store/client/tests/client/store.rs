@@ -84,6 +84,7 @@ async fn an_append_asks_for_what_it_was_told() {
         tags: vec!["a b".to_owned(), "c".to_owned()],
         key: Some("k&".to_owned()),
         alloc: Some(100),
+        partition: Some(3),
         durability: Some(Durability::Written),
         producer: Some(ProducerSequence { id: Uuid::from_u128(5), epoch: 2, seq: 17 }),
     };
@@ -95,7 +96,7 @@ async fn an_append_asks_for_what_it_was_told() {
     assert_eq!(
         server.lines(),
         [
-            "POST /v1/namespaces/orders/records?key=k%26&alloc=100&durability=written&tag=a%20b&tag=c",
+            "POST /v1/namespaces/orders/records?key=k%26&alloc=100&partition=3&durability=written&tag=a%20b&tag=c",
             "POST /v1/namespaces/orders/records?split=lines",
             "POST /v1/namespaces/orders/records",
         ]
@@ -160,9 +161,17 @@ async fn a_problem_is_given_as_the_store_said_it() {
 async fn a_read_brings_records_and_where_to_go_on() {
     let line = r#"{"offset":7,"time":"2026-11-21T00:00:00.000000Z","data":"x","tags":["t"]}"#;
     let server = Script::start([records(&format!("{line}\n"))]).await;
-    let options = ReadOptions { limit: Some(5), max_bytes: Some(10), wait: Some(Duration::from_millis(1_500)) };
+    let options = ReadOptions {
+        partition: Some(3),
+        limit: Some(5),
+        max_bytes: Some(10),
+        wait: Some(Duration::from_millis(1_500)),
+    };
     let read = server.store().read(&orders(), ReadFrom::Last(3), &options).await.unwrap();
-    assert_eq!(server.lines(), ["GET /v1/namespaces/orders/records?from=-3&limit=5&max_bytes=10&wait=1500ms"]);
+    assert_eq!(
+        server.lines(),
+        ["GET /v1/namespaces/orders/records?from=-3&partition=3&limit=5&max_bytes=10&wait=1500ms"]
+    );
     assert_eq!((read.next, read.start, read.end, read.durable_end, read.stopped), (9, 2, 30, 29, None));
     let record = &read.records[0];
     assert_eq!((record.offset, record.data.as_deref(), record.tags.as_slice()), (7, Some("x"), &["t".to_owned()][..]));

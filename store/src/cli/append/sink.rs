@@ -46,16 +46,17 @@ impl Sink {
     pub(super) async fn open(
         mut stores: Vec<Store>,
         name: NamespaceName,
+        partition: Option<u32>,
         durability: Option<Durability>,
         retries: Retries,
     ) -> Result<Self, Failure> {
         if stores.len() == 1 {
-            let options = ProducerOptions { durability, retries };
+            let options = ProducerOptions { partition, durability, retries };
             return Ok(Self::Store(Box::new(Producer::new(stores.remove(0), name, options))));
         }
         let count = stores.len();
         let label = format!("logstore append, process {}", std::process::id());
-        let options = WriterOptions { label, durability, retries, ..WriterOptions::default() };
+        let options = WriterOptions { label, partition, durability, retries, ..WriterOptions::default() };
         let writer = Writer::open(stores, name, options).await.map_err(|error| failure_of_writer(&error))?;
         Ok(Self::Copies { writer, count })
     }

@@ -10,7 +10,7 @@ use crate::http::accept::Form;
 use crate::log::cursor::LogRecord;
 
 /// Puts a record behind the others.
-pub fn print(body: &mut Vec<u8>, record: &LogRecord<'_>, request: &Request) {
+pub fn print(body: &mut Vec<u8>, record: &LogRecord<'_>, partition: u32, request: &Request) {
     match request.form {
         Form::Octets => body.extend_from_slice(record.data()),
         Form::Text => {
@@ -19,20 +19,20 @@ pub fn print(body: &mut Vec<u8>, record: &LogRecord<'_>, request: &Request) {
         }
         Form::Envelopes => {
             // Writing to memory cannot fail.
-            let _ = serde_json::to_writer(&mut *body, &envelope(record, request.all_meta));
+            let _ = serde_json::to_writer(&mut *body, &envelope(record, partition, request.all_meta));
             body.push(b'\n');
         }
     }
 }
 
-fn envelope(record: &LogRecord<'_>, all_meta: bool) -> Envelope {
+fn envelope(record: &LogRecord<'_>, partition: u32, all_meta: bool) -> Envelope {
     let mut envelope = Envelope::of(record.offset, record.time, record.data());
     let meta = record.meta();
     envelope.key = meta.key.map(text_or_base64);
     envelope.tags = meta.tags.into_iter().map(text_or_base64).collect();
     if all_meta {
         envelope.alloc = Some(u64::from(record.alloc_len()));
-        envelope.partition = Some(0);
+        envelope.partition = Some(partition);
         envelope.producer = record.producer.map(|producer| ProducerInfo {
             id: Uuid::from_u128(producer.id),
             epoch: producer.epoch,

@@ -21,6 +21,8 @@ pub struct Request {
     pub from: Place,
     /// The first record not wanted any more; the end where left out.
     pub until: Option<Place>,
+    /// The partition; may be left out where there is one.
+    pub partition: Option<u32>,
     /// Which come first.
     pub order: Order,
     /// Which are there.
@@ -79,12 +81,12 @@ impl Request {
     pub fn parse(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let known = ["from", "until", "partition", "limit", "max_bytes", "wait", "order", "level", "meta"];
         let query = Query::parse(uri.query(), &known)?;
-        query.partition()?;
         let limit = query.number("limit", READ_RECORDS_MAX as u64)?.unwrap_or(READ_RECORDS_DEFAULT as u64);
         let max_bytes = query.number("max_bytes", READ_BYTES_MAX as u64)?.unwrap_or(READ_BYTES_DEFAULT as u64);
         let request = Self {
             from: query.one("from")?.map_or(Ok(Place::Start), Place::parse_from)?,
             until: query.one("until")?.map(Place::parse_until).transpose()?,
+            partition: query.partition()?,
             order: query.choice("order", &Order::WORDS)?.unwrap_or(Order::OldestFirst),
             level: level(&query)?,
             limit: usize::try_from(limit).unwrap_or(READ_RECORDS_MAX),
