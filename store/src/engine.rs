@@ -31,6 +31,7 @@ use self::namespace::Namespace;
 use self::registry::Registry;
 use self::root::{CleanMarks, Root};
 use crate::disk::Disk;
+use crate::log::find::{FindLimits, Finding};
 use crate::log::place;
 use crate::log::sync::SyncPool;
 use crate::metrics::Metrics;
@@ -93,6 +94,7 @@ impl Engine {
             space: Arc::clone(&space),
             sync_pool: Arc::new(SyncPool::start().map_err(StartError::Threads)?),
             metrics: Arc::clone(&metrics),
+            finding: Finding::new(FindLimits::default()),
         };
         let registry = Registry::load(home, &clean, &fences).map_err(root::RootError::Namespaces)?;
         metrics.namespaces.set(i64::try_from(registry.count()).unwrap_or(i64::MAX));

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Pure: [`index`], [`producers`], [`state`], [`retention`], [`place`]. With files: [`segment`], [`cursor`], [`scan`],
-//! [`recovery`], [`confirmed`], [`writer`], [`partition`]. Threads: [`sync`].
+//! [`recovery`], [`find`], [`confirmed`], [`writer`], [`partition`]. Threads: [`sync`].
 
 pub mod index;
 pub mod producers;
@@ -19,6 +19,8 @@ pub mod cursor;
 pub mod place;
 pub mod scan;
 pub mod segment;
+
+pub mod find;
 
 pub mod read;
 

@@ -18,6 +18,12 @@ pub const TAGS_MAX: usize = 64;
 pub const TAG_BYTES_MAX: usize = 255;
 /// The key of a record.
 pub const KEY_BYTES_MAX: usize = 1024;
+/// A tag expression, in bytes.
+pub const TAG_EXPRESSION_BYTES_MAX: usize = 4096;
+/// How deep parentheses and NOT stand in each other in a tag expression.
+pub const TAG_EXPRESSION_DEPTH_MAX: usize = 32;
+/// Tags in a tag expression.
+pub const TAG_EXPRESSION_TERMS_MAX: usize = 64;
 /// Named i64 indices of a namespace.
 pub const INDICES_MAX: usize = 8;
 /// The name of an index.

@@ -19,6 +19,7 @@ use super::root::NamespaceMarks;
 use crate::disk::Disk;
 use crate::document;
 use crate::log::Partition;
+use crate::log::find::Finding;
 use crate::log::recovery::{CleanMark, Site};
 use crate::log::shared::Context;
 use crate::log::sync::SyncPool;
@@ -45,6 +46,8 @@ pub struct Home {
     pub sync_pool: Arc<SyncPool>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Memory for finding records.
+    pub finding: Arc<Finding>,
 }
 
 impl Home {
@@ -349,7 +352,7 @@ impl Namespace {
     }
 
     fn open_partition(&self, number: u32, clean: Option<&CleanMark>) -> io::Result<Partition> {
-        let Home { disk, root, ordered, space, sync_pool, metrics } = self.home.clone();
+        let Home { disk, root, ordered, space, sync_pool, metrics, finding } = self.home.clone();
         let site = Site {
             disk,
             number,
@@ -358,6 +361,7 @@ impl Namespace {
             label: format!("{}-{number}", directory_name(&self.name)),
             salt: self.salt,
             ordered,
+            finding,
         };
         let context = Context { site, space, sync_pool, metrics };
         Partition::open(context, self.config(), self.reign_at_start.clone(), clean)

@@ -10,6 +10,7 @@ use logstore_api::frame::{FrameView, Kind, control};
 use super::namespace::Document;
 use crate::disk::{Disk, DiskFile, Open};
 use crate::log::cursor::{FRAMES_AT, Window};
+use crate::log::find::side;
 use crate::log::scan::{Found, Scan};
 use crate::log::segment;
 use crate::log::state::LogState;
@@ -187,17 +188,16 @@ impl Look<'_> {
     }
 
     fn side_files(&mut self) {
-        let exists = |extension: &str| self.disk.open(&self.log.path.with_extension(extension), Open::Read).is_ok();
-        let damaged_index = exists("idx") && segment::read_index(&**self.disk, &self.log.path).is_none();
-        let damaged_seal = exists("seal") && segment::read_seal(&**self.disk, &self.log.path).is_none();
-        for (damaged, what) in [(damaged_index, "index"), (damaged_seal, "seal")] {
-            if damaged {
-                self.fault(
-                    0,
-                    Severity::Note,
-                    format!("the segment's {what} is damaged; it is made again from the log"),
-                );
-            }
+        let (disk, path) = (&**self.disk, &self.log.path);
+        let seal = segment::read_seal(disk, path);
+        let seed = side::seed(self.document.salt(), self.log.base_frame);
+        let mut damaged = side::damaged_files(disk, path, seed, seal.as_ref().map(|seal| &seal.files));
+        if seal.is_none() && disk.open(&path.with_extension("seal"), Open::Read).is_ok() {
+            damaged.push("seal");
+        }
+        for extension in damaged {
+            let what = format!("the segment's .{extension} file is damaged; it is made again from the log");
+            self.fault(0, Severity::Note, what);
         }
     }
 

@@ -1,6 +1,9 @@
 //! The sparse index of a segment: where to begin reading for an offset or an address.
 
+use std::io;
+
 use logstore_api::Timestamp;
+use logstore_api::frame::FrameView;
 
 /// Bytes of log from one entry to the next.
 pub const STRIDE: u32 = 4096;
@@ -25,7 +28,69 @@ pub struct Entry {
 /// Length of an entry on disk.
 pub const ENTRY_LEN: usize = 40;
 
-/// Entries in the order of the log, at most one per [`STRIDE`] bytes.
+impl Entry {
+    /// Reads the form on disk back.
+    #[must_use]
+    pub fn decode(bytes: &[u8; ENTRY_LEN]) -> Self {
+        let [offset, places, time, payload_sum, address] =
+            [0, 8, 16, 24, 32].map(|at| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte])));
+        #[allow(clippy::cast_possible_truncation, reason = "two numbers in one word")]
+        Self {
+            offset,
+            frame_position: places as u32,
+            position: (places >> 32) as u32,
+            time: Timestamp(time.cast_signed()),
+            payload_sum,
+            address,
+        }
+    }
+}
+
+/// Entries in the order of the log, in memory or in a file.
+pub trait Entries {
+    /// How many there are.
+    fn count(&self) -> u64;
+    /// The entry with this number, which is less than the count.
+    fn entry(&self, number: u64) -> io::Result<Entry>;
+}
+
+impl dyn Entries + '_ {
+    /// How many entries come first for which `before` holds, where it holds for none behind them.
+    fn partition_point(&self, before: impl Fn(&Entry) -> bool) -> io::Result<u64> {
+        let (mut low, mut high) = (0, self.count());
+        while low < high {
+            let middle = low.midpoint(high);
+            if before(&self.entry(middle)?) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The last entry for which `before` holds, where it holds for none behind it.
+    pub fn last_before(&self, before: impl Fn(&Entry) -> bool) -> io::Result<Option<Entry>> {
+        self.partition_point(before)?.checked_sub(1).map(|number| self.entry(number)).transpose()
+    }
+
+    /// Where the record at an offset ends at the latest: the place of the first entry behind it.
+    pub fn position_behind(&self, offset: u64) -> io::Result<Option<u32>> {
+        let number = self.partition_point(|entry| entry.offset <= offset)?;
+        if number == self.count() { Ok(None) } else { self.entry(number).map(|entry| Some(entry.position)) }
+    }
+
+    /// An entry to begin at for what stands before `until`, about `bytes` back and no further than `floor` needs.
+    pub fn back_from(&self, until: u64, floor: u64, bytes: u32) -> io::Result<Option<Entry>> {
+        let Some(last) = self.partition_point(|entry| entry.offset < until)?.checked_sub(1) else { return Ok(None) };
+        let reach = self.entry(last)?.position.saturating_sub(bytes);
+        let far = self.partition_point(|entry| entry.position < reach)?;
+        let lowest = self.partition_point(|entry| entry.offset <= floor)?.saturating_sub(1);
+        self.entry(far.max(lowest).min(last)).map(Some)
+    }
+}
+
+/// Entries in memory, at most one per [`STRIDE`] bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SparseIndex {
     entries: Vec<Entry>,
@@ -45,43 +110,17 @@ impl SparseIndex {
         self.entries.last().is_none_or(|last| position - last.position >= STRIDE)
     }
 
-    /// The last entry at or before an offset.
+    /// Whether any record of a frame at this position would get an entry.
     #[must_use]
-    pub fn at_offset(&self, offset: u64) -> Option<Entry> {
-        self.last_before(|entry| entry.offset <= offset)
+    pub fn wants_any(&self, position: u64, frame_len: usize) -> bool {
+        let near = self.entries.last().is_some_and(|last| position - u64::from(last.position) < u64::from(STRIDE));
+        !(near && frame_len <= STRIDE as usize)
     }
 
-    /// The last entry at or before an address in rochefort's file.
+    /// The first entry.
     #[must_use]
-    pub fn at_address(&self, address: u64) -> Option<Entry> {
-        self.last_before(|entry| entry.address <= address)
-    }
-
-    /// The last entry whose frame is older than a time.
-    #[must_use]
-    pub fn before_time(&self, time: Timestamp) -> Option<Entry> {
-        self.last_before(|entry| entry.time < time)
-    }
-
-    /// Where the record at an offset ends at the latest: the place of the first entry behind it.
-    #[must_use]
-    pub fn position_behind(&self, offset: u64) -> Option<u32> {
-        let at = self.entries.partition_point(|entry| entry.offset <= offset);
-        self.entries.get(at).map(|entry| entry.position)
-    }
-
-    /// An entry to begin at for what stands before `until`, about `bytes` back and no further than `floor` needs.
-    #[must_use]
-    pub fn back_from(&self, until: u64, floor: u64, bytes: u32) -> Option<Entry> {
-        let last = self.entries.partition_point(|entry| entry.offset < until).checked_sub(1)?;
-        let reach = self.entries[last].position.saturating_sub(bytes);
-        let far = self.entries[..=last].partition_point(|entry| entry.position < reach);
-        let lowest = self.entries[..=last].partition_point(|entry| entry.offset <= floor).saturating_sub(1);
-        Some(self.entries[far.max(lowest)])
-    }
-
-    fn last_before(&self, before: impl Fn(&Entry) -> bool) -> Option<Entry> {
-        self.entries.partition_point(before).checked_sub(1).map(|at| self.entries[at])
+    pub fn first(&self) -> Option<&Entry> {
+        self.entries.first()
     }
 
     /// The form on disk, without checksum.
@@ -106,26 +145,48 @@ impl SparseIndex {
         if !rest.is_empty() {
             return None;
         }
-        let entries: Vec<Entry> = entries
-            .iter()
-            .map(|bytes| {
-                let [offset, places, time, payload_sum, address] =
-                    [0, 8, 16, 24, 32].map(|at| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte])));
-                #[allow(clippy::cast_possible_truncation, reason = "two numbers in one word")]
-                #[allow(clippy::cast_possible_wrap, reason = "the same 64 bits")]
-                Entry {
-                    offset,
-                    frame_position: places as u32,
-                    position: (places >> 32) as u32,
-                    time: Timestamp(time as i64),
-                    payload_sum,
-                    address,
-                }
-            })
-            .collect();
+        let entries: Vec<Entry> = entries.iter().map(Entry::decode).collect();
         let ordered =
             entries.windows(2).all(|pair| pair[0].offset < pair[1].offset && pair[0].position < pair[1].position);
         ordered.then_some(Self { entries })
+    }
+}
+
+/// The index entries that a data frame could get: its first record, and one every stride inside it. `sums` are payload
+/// and address before it.
+#[must_use]
+pub fn entries_of(frame: &FrameView<'_>, position: u64, sums: (u64, u64)) -> Vec<Entry> {
+    let header = frame.header();
+    let Ok(frame_position) = u32::try_from(position) else { return Vec::new() };
+    let time = Timestamp(header.numbers.time_us);
+    let (mut payload_sum, mut address) = sums;
+    let mut entries = Vec::with_capacity(1);
+    for (ordinal, record) in frame.records().enumerate() {
+        let first = ordinal == 0;
+        #[allow(clippy::cast_possible_truncation, reason = "positions in a segment fit 32 bits")]
+        let position = if first { frame_position } else { frame_position + record.position as u32 };
+        let far = entries.last().is_none_or(|last: &Entry| position - last.position >= STRIDE);
+        if far {
+            let offset = header.numbers.base_offset + ordinal as u64;
+            entries.push(Entry { offset, frame_position, position, time, payload_sum, address });
+        }
+        if header.frame_len <= STRIDE as usize {
+            break;
+        }
+        payload_sum += record.header.data_len as u64;
+        address += record.address_bytes();
+    }
+    entries
+}
+
+impl Entries for SparseIndex {
+    fn count(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    fn entry(&self, number: u64) -> io::Result<Entry> {
+        let number = usize::try_from(number).map_err(io::Error::other)?;
+        self.entries.get(number).copied().ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 }
 
@@ -153,12 +214,14 @@ mod tests {
     #[test]
     fn look_ups_find_the_entry_before() {
         let index = index();
-        assert_eq!(index.at_offset(4).map(|entry| entry.offset), Some(0));
-        assert_eq!(index.at_offset(5).map(|entry| entry.offset), Some(5));
-        assert_eq!(index.at_offset(9_999).map(|entry| entry.offset), Some(95));
-        assert_eq!(index.at_address(10 * 25 - 1).map(|entry| entry.offset), Some(5));
-        assert_eq!(index.at_address(10 * 25).map(|entry| entry.offset), Some(10));
-        assert_eq!(SparseIndex::default().at_offset(3), None);
+        let index: &dyn Entries = &index;
+        let offset = |entry: io::Result<Option<Entry>>| entry.unwrap().map(|entry| entry.offset);
+        let at_offset = |at| offset(index.last_before(|entry| entry.offset <= at));
+        let at_address = |at| offset(index.last_before(|entry| entry.address <= at));
+        assert_eq!([4, 5, 9_999].map(at_offset), [Some(0), Some(5), Some(95)]);
+        assert_eq!([10 * 25 - 1, 10 * 25].map(at_address), [Some(5), Some(10)]);
+        let empty: &dyn Entries = &SparseIndex::default();
+        assert_eq!(offset(empty.last_before(|_| true)), None);
     }
 
     #[test]

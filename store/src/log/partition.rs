@@ -273,7 +273,8 @@ impl Partition {
         let due = |writer: &Writer| {
             writer.active_with_frames().is_some_and(|active| {
                 let (created, last) = (active.header.created, active.last_time());
-                retention::rotates_by_age(created, last, &config.rotation, &config.retention, now)
+                active.tables_too_large()
+                    || retention::rotates_by_age(created, last, &config.rotation, &config.retention, now)
             })
         };
         self.with_writer(|writer| {
@@ -297,7 +298,7 @@ impl Partition {
         self.shared.publish();
         for segment in &dropped {
             tracing::info!(partition = %self.shared.site.label, first_offset = segment.header.base_offset, bytes = segment.log_bytes(), "removing a segment");
-            if let Err(error) = segment.remove(&*self.shared.site.disk) {
+            if let Err(error) = segment.remove() {
                 tracing::warn!(path = %segment.path().display(), %error, "failed to remove a segment; the next start tries again");
             }
         }

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::confirmed::ConfirmedFile;
 use super::cursor::{FRAMES_AT, Window};
-use super::index::SparseIndex;
+use super::find::Finding;
+use super::find::side::{self, SideSite};
+use super::find::tables::Tables;
 use super::scan::{Found, Scan};
-use super::segment::{self, Segment, SegmentHeader, entries_of};
+use super::segment::{self, Segment, SegmentHeader};
 use super::state::{LogState, Tail};
 use crate::disk::{self, Disk, DiskFile, Open};
 
@@ -34,6 +36,21 @@ pub struct Site {
     pub salt: Salt,
     /// Writers place frames: wire checksums are kept.
     pub ordered: bool,
+    /// Memory for finding records.
+    pub finding: Arc<Finding>,
+}
+
+impl Site {
+    /// Where the side files of the segment that begins with this frame are.
+    #[must_use]
+    pub fn side(&self, base_frame: u64) -> SideSite {
+        SideSite {
+            disk: Arc::clone(&self.disk),
+            finding: Arc::clone(&self.finding),
+            log_path: self.dir.join(segment::file_name(base_frame)),
+            seed: side::seed(self.salt, base_frame),
+        }
+    }
 }
 
 /// The end of a partition at an orderly stop. It is trusted only where it fits the files exactly.
@@ -147,7 +164,7 @@ struct OpenedFile {
 /// What a walk over a segment's frames gives.
 struct Replay {
     state: LogState,
-    index: SparseIndex,
+    tables: Tables,
     holes: Vec<(u64, u64)>,
     damaged: bool,
     /// Where sound frames end, and a torn tail begins if the file goes on.
@@ -212,7 +229,7 @@ impl Files<'_> {
         let mut scan = Scan::new(window, self.site.salt, FRAMES_AT, opened.len);
         let mut replay = Replay {
             state: LogState::default(),
-            index: SparseIndex::default(),
+            tables: Tables::new(opened.header.base_offset),
             holes: Vec::new(),
             damaged: !opened.sound,
             end: opened.len.min(FRAMES_AT),
@@ -282,15 +299,15 @@ impl Files<'_> {
         self.open(base_frame)?;
         let trusted = self.opened.last().and_then(|active| {
             let state = trusted_state(active, mark, self.site.salt)?;
-            let index = segment::read_index(&*self.site.disk, &active.path)?;
-            Some((state, index))
+            let tables = self.site.side(base_frame).load(active.header.base_offset, mark.end).ok()?;
+            Some((state, tables))
         });
-        let Some((state, index)) = trusted else {
+        let Some((state, tables)) = trusted else {
             self.opened.pop();
             return Ok(None);
         };
         let recovered = Recovered {
-            segments: self.segments(index, state.tail.last_time),
+            segments: self.segments(Some(tables), state.tail.last_time),
             state,
             holes: Vec::new(),
             must_roll: false,
@@ -309,7 +326,7 @@ impl Files<'_> {
         active.file.drop_cache()?;
         let confirmed = ConfirmedFile::load(Arc::clone(&self.site.disk), &self.site.dir).saved().frame;
         let cut_from = self.site.ordered.then_some(confirmed);
-        let Replay { state, index, holes, damaged, end } = self.replay(active, number, cut_from)?;
+        let Replay { state, tables, holes, damaged, end } = self.replay(active, number, cut_from)?;
         let (mut must_roll, mut quarantined_bytes) = (damaged, 0);
         if end < active.len {
             match quarantine(self.site, active, end) {
@@ -326,26 +343,25 @@ impl Files<'_> {
         if quarantined_bytes > 0 {
             self.opened[number].len = end;
         }
-        let segments = self.segments(index, state.tail.last_time);
+        // Frames that are damaged may hold records that are not: then the tables are made again, from each record alone.
+        let tables = Some(tables).filter(|_| !damaged);
+        let segments = self.segments(tables, state.tail.last_time);
         Ok(Recovered { state, segments, holes, must_roll, quarantined_bytes, clean: false })
     }
 
-    fn segments(&mut self, active_index: SparseIndex, last_time: Timestamp) -> Vec<Arc<Segment>> {
+    fn segments(&mut self, mut active_tables: Option<Tables>, last_time: Timestamp) -> Vec<Arc<Segment>> {
         let begins: Vec<Timestamp> = self.opened.iter().map(|opened| opened.header.created).collect();
-        let mut active_index = Some(active_index);
         let count = self.opened.len();
         let open = |(number, opened): (usize, OpenedFile)| {
             let OpenedFile { header, path, file, len, sound: _ } = opened;
-            let (last_time, index) = if number + 1 == count {
-                (last_time, active_index.take())
-            } else {
-                // A sealed segment ends before the next begins.
-                let seal = segment::read_seal(&*self.site.disk, &path);
-                let last_time = seal.as_ref().map_or(begins[number + 1], |seal| seal.last_time);
-                // An index without a seal may be of an orderly stop in the middle of the segment.
-                (last_time, seal.and_then(|_| segment::read_index(&*self.site.disk, &path)))
-            };
-            Arc::new(Segment::open(header, path, file, len, last_time, index))
+            let side = self.site.side(header.base_frame);
+            if number + 1 == count {
+                return Arc::new(Segment::open(header, side, file, len, last_time, active_tables.take()));
+            }
+            // A sealed segment ends before the next begins.
+            let seal = segment::read_seal(&*self.site.disk, &path);
+            let last_time = seal.map_or(begins[number + 1], |seal| seal.last_time);
+            Arc::new(Segment::open(header, side, file, len, last_time, None))
         };
         std::mem::take(&mut self.opened).into_iter().enumerate().map(open).collect()
     }
@@ -362,11 +378,7 @@ impl Replay {
             self.damaged = true;
             self.note_hole(next_offset, header.numbers.base_offset);
         }
-        if header.kind == Kind::Data {
-            for entry in entries_of(frame, position, (payload_sum, address_sum)) {
-                self.index.note(entry);
-            }
-        }
+        self.tables.note_frame(frame, position, (payload_sum, address_sum));
         let wire_checksum = if ordered { frame.wire_checksum() } else { 0 };
         self.state.apply(frame, frame.sums(), wire_checksum);
     }

@@ -1,14 +1,15 @@
 //! Logs made frame by frame, for tests of reading: times, sizes and damage are as the test wants them.
 
 use std::io::IoSlice;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use logstore_api::Timestamp;
 use logstore_api::frame::{FrameBuilder, Kind, NewRecord, Numbers, Producer, Salt};
 use proptest::prelude::*;
 
-use super::segment::{Segment, SegmentHeader, entries_of, read_header};
+use super::find::side::SideSite;
+use super::find::{FindLimits, Finding};
+use super::segment::{Segment, SegmentHeader, file_name, read_header};
 use crate::disk::{Disk, Open, RealDisk};
 
 const SALT: Salt = Salt(77);
@@ -40,6 +41,7 @@ pub(super) fn frames() -> impl Strategy<Value = Vec<Frame>> {
 pub(super) struct Sample {
     dir: tempfile::TempDir,
     disk: RealDisk,
+    finding: Arc<Finding>,
     pub(super) segments: Vec<Arc<Segment>>,
     /// Offset and time of each record.
     pub(super) times: Vec<(u64, Timestamp)>,
@@ -52,6 +54,7 @@ impl Sample {
         let mut sample = Self {
             dir: tempfile::tempdir().unwrap(),
             disk: RealDisk,
+            finding: Finding::new(FindLimits::default()),
             segments: Vec::new(),
             times: Vec::new(),
             places: Vec::new(),
@@ -72,6 +75,15 @@ impl Sample {
         self.times.len() as u64
     }
 
+    fn side(&self, base_frame: u64) -> SideSite {
+        SideSite {
+            disk: Arc::new(self.disk),
+            finding: Arc::clone(&self.finding),
+            log_path: self.dir.path().join(file_name(base_frame)),
+            seed: base_frame,
+        }
+    }
+
     fn begin_segment(&mut self, base_frame: u64, time: i64, sums: (u64, u64)) {
         let header = SegmentHeader {
             salt: SALT,
@@ -86,7 +98,7 @@ impl Sample {
         let mut snapshot = snapshot.finish();
         let numbers = Numbers { number: base_frame, base_offset: self.end(), time_us: time, epoch: 0 };
         snapshot.seal(numbers, SALT, 64);
-        let segment = Segment::create(&self.disk, self.dir.path(), header, snapshot.bytes()).unwrap();
+        let segment = Segment::create(self.side(base_frame), header, snapshot.bytes()).unwrap();
         self.segments.retain(|segment| segment.header.base_frame != base_frame);
         self.segments.push(Arc::new(segment));
     }
@@ -107,7 +119,7 @@ impl Sample {
         let len = draft.frame_len() as u64;
         segment.append(&mut [IoSlice::new(draft.bytes())], len, Timestamp(time)).unwrap();
         if kind == Kind::Data {
-            segment.note(&entries_of(&draft.view(), position, sums));
+            segment.note(&draft.view(), position, sums);
             for record in draft.view().records() {
                 self.times.push((self.end(), Timestamp(time)));
                 self.places.push((self.segments.len() - 1, position + record.position as u64));
@@ -142,10 +154,16 @@ impl Sample {
             .segments
             .iter()
             .map(|segment| {
-                let path: PathBuf = segment.path().to_owned();
-                let file = (&self.disk as &dyn Disk).open(&path, Open::Write).unwrap();
+                let file = (&self.disk as &dyn Disk).open(segment.path(), Open::Write).unwrap();
                 let header = read_header(&*file).unwrap().unwrap();
-                Arc::new(Segment::open(header, path, file, segment.log_bytes(), segment.last_time(), None))
+                Arc::new(Segment::open(
+                    header,
+                    self.side(header.base_frame),
+                    file,
+                    segment.log_bytes(),
+                    segment.last_time(),
+                    None,
+                ))
             })
             .collect();
         self

@@ -3,35 +3,40 @@
 //! ```text
 //! NNN.log    header, 64 B: magic u64 | format u32 | crc32c u32 | salt u64 | base frame u64 | base offset u64
 //!                          created i64 | base payload sum u64 | base address u64        then frames
-//! NNN.idx    the sparse index: entries, then crc32c u32 | count u32 | magic u64
-//! NNN.seal   a document: where the segment ends
+//! NNN.idx .tags .cols    side files: see [`super::find`]
+//! NNN.seal               a document: where the segment ends, and which side files it has
 //! ```
 //!
 //! The side files are derived: a missing or damaged one is made again from the log.
 
 use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use logstore_api::Timestamp;
-use logstore_api::frame::{Kind, Salt};
+use logstore_api::frame::{FrameView, Kind, Salt};
 use serde::{Deserialize, Serialize};
 
-use super::cursor::{Cursor, FRAMES_AT, Window};
-use super::index::{Entry, SparseIndex};
+use super::cursor::{Cursor, FRAMES_AT, Step, Window};
+use super::find::Kept;
+use super::find::columns::Columns;
+use super::find::postings::Postings;
+use super::find::side::{SideFileList, SideFiles, SideSite};
+use super::find::tables::{self, Tables};
+use super::index::{Entries, Entry};
 use super::scan::{Found, Scan};
 use crate::disk::{Disk, DiskFile, Open};
 use crate::document;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"LGSTLOG1");
-const INDEX_MAGIC: u64 = u64::from_le_bytes(*b"LGSTIDX1");
 /// Version of the bytes in a segment.
 pub const FORMAT: u32 = 1;
 const HEADER_LEN: usize = 64;
-const INDEX_FOOTER_LEN: usize = 16;
-/// More than the index of the largest segment takes.
-const SIDE_FILE_MAX: usize = 64 * 1024 * 1024;
+/// More than a seal takes.
+const SEAL_BYTES_MAX: usize = 64 * 1024;
+/// The tables of a segment among what the cache holds.
+const TABLES_KEY: u32 = u32::MAX;
 
 /// The first bytes of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,23 +108,31 @@ pub fn parse_file_name(name: &str) -> Option<u64> {
     (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
-/// Where a sealed segment ends.
+/// Where a sealed segment ends, and what was found in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
     /// Version of the segment's bytes.
     pub format: u32,
     /// The frame number after its last.
     pub end_frame: u64,
+    /// The offset of its first record.
+    pub first_offset: u64,
     /// The offset after its last record.
     pub end_offset: u64,
     /// Length of the log file.
     pub log_bytes: u64,
+    /// Server time of its first record.
+    pub first_time: Option<Timestamp>,
     /// Server time of its last frame.
     pub last_time: Timestamp,
     /// Bytes of payload up to its end.
     pub payload_sum: u64,
     /// Address in rochefort's file up to its end.
     pub address: u64,
+    /// Different tags.
+    pub tag_count: u64,
+    /// Its side files.
+    pub files: SideFileList,
 }
 
 /// A cursor that was set back, so that records can be given newest first.
@@ -138,38 +151,62 @@ pub struct Back {
 pub struct Segment {
     /// What its header says.
     pub header: SegmentHeader,
-    path: PathBuf,
+    side: SideSite,
     file: Arc<dyn DiskFile>,
     len: AtomicU64,
     last_time: AtomicI64,
     /// Its side files are there.
     sealed: AtomicBool,
-    /// Not there before it is needed, where the segment was sealed in an earlier run.
-    index: RwLock<Option<SparseIndex>>,
+    /// Its side files were found damaged: they are not opened again before they were written again.
+    distrusted: AtomicBool,
+    finder: RwLock<Option<Finder>>,
+    /// Whose its tables are in the cache.
+    id: u64,
+}
+
+/// By what the records of a segment are found.
+#[derive(Clone, Debug)]
+pub enum Finder {
+    /// Tables in memory, which may still grow.
+    Memory(Arc<RwLock<Tables>>),
+    /// Side files.
+    Files(Arc<SideFiles>),
 }
 
 impl Segment {
     /// Begins a segment: header and first frame are written beside it and synced, then it gets its name.
-    pub fn create(disk: &dyn Disk, dir: &Path, header: SegmentHeader, first_frame: &[u8]) -> io::Result<Self> {
-        let path = dir.join(file_name(header.base_frame));
-        disk.replace(&path, &[&header.encode()[..], first_frame].concat())?;
+    pub fn create(side: SideSite, header: SegmentHeader, first_frame: &[u8]) -> io::Result<Self> {
+        side.disk.replace(&side.log_path, &[&header.encode()[..], first_frame].concat())?;
         let len = FRAMES_AT + first_frame.len() as u64;
-        let file = disk.open(&path, Open::Write)?;
-        Ok(Self::open(header, path, file, len, header.created, Some(SparseIndex::default())))
+        let file = side.disk.open(&side.log_path, Open::Write)?;
+        Ok(Self::open(header, side, file, len, header.created, Some(Tables::new(header.base_offset))))
     }
 
-    /// A segment whose content is known.
+    /// A segment whose log is known, with its tables where they are in memory.
     #[must_use]
     pub fn open(
         header: SegmentHeader,
-        path: PathBuf,
+        side: SideSite,
         file: Arc<dyn DiskFile>,
         len: u64,
         last_time: Timestamp,
-        index: Option<SparseIndex>,
+        tables: Option<Tables>,
     ) -> Self {
-        let (len, last_time) = (AtomicU64::new(len), AtomicI64::new(last_time.0));
-        Self { header, path, file, len, last_time, sealed: AtomicBool::new(false), index: RwLock::new(index) }
+        let finder = tables.map(|mut tables| {
+            tables.count_in(&side.finding);
+            Finder::Memory(Arc::new(RwLock::new(tables)))
+        });
+        Self {
+            header,
+            file,
+            len: AtomicU64::new(len),
+            last_time: AtomicI64::new(last_time.0),
+            sealed: AtomicBool::new(false),
+            distrusted: AtomicBool::new(false),
+            finder: RwLock::new(finder),
+            id: side.finding.next_id(),
+            side,
+        }
     }
 
     /// Length of the log file up to the last frame.
@@ -190,15 +227,24 @@ impl Segment {
         self.sealed.load(Ordering::Relaxed)
     }
 
-    /// Notes that its side files are there.
-    pub fn set_sealed(&self) {
-        self.sealed.store(true, Ordering::Relaxed);
+    /// Whether a seal names side files that were not found damaged.
+    #[must_use]
+    pub fn find_seal(&self) -> bool {
+        let sealed = !self.distrusted.load(Ordering::Relaxed) && self.read_seal().is_some();
+        if sealed {
+            self.sealed.store(true, Ordering::Relaxed);
+        }
+        sealed
+    }
+
+    fn read_seal(&self) -> Option<Seal> {
+        read_seal(&*self.side.disk, self.path()).filter(|seal| seal.log_bytes == self.log_bytes())
     }
 
     /// The log file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.side.log_path
     }
 
     /// The open log file.
@@ -221,92 +267,194 @@ impl Segment {
         self.file.truncate(self.log_bytes())
     }
 
-    /// Notes places in the index.
-    pub fn note(&self, entries: &[Entry]) {
-        if entries.is_empty() {
-            return;
+    /// Notes a frame that stands at a position in the tables; `sums` are payload and address before it.
+    pub fn note(&self, frame: &FrameView<'_>, position: u64, sums: (u64, u64)) {
+        if let Some(Finder::Memory(tables)) = &*self.known() {
+            tables::write(tables).note_frame(frame, position, sums);
         }
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        let index = index.get_or_insert_default();
-        entries.iter().for_each(|entry| index.note(*entry));
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Option<Finder>> {
+        self.finder.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_finder(&self, finder: Option<Finder>) {
+        *self.finder.write().unwrap_or_else(PoisonError::into_inner) = finder;
+    }
+
+    /// Whether its tables in memory are to go to the disk, because those of all logs have become too large.
+    #[must_use]
+    pub fn tables_too_large(&self) -> bool {
+        match &*self.known() {
+            Some(Finder::Memory(tables)) => self.side.finding.is_too_large(tables::read(tables).bytes()),
+            _ => false,
+        }
     }
 
     /// Bytes of log that hold a range of offsets, or more; `None` where it begins elsewhere, or the index is not in
     /// memory.
     #[must_use]
     pub fn bytes_of(&self, from: u64, until: u64) -> Option<u64> {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let index = index.as_ref().filter(|_| from >= self.header.base_offset)?;
-        let begin = index.at_offset(from).map_or(FRAMES_AT, |entry| u64::from(entry.position));
-        let end = index.position_behind(until).map_or_else(|| self.log_bytes(), u64::from);
+        let Some(Finder::Memory(tables)) = &*self.known() else { return None };
+        if from < self.header.base_offset {
+            return None;
+        }
+        let tables = tables::read(tables);
+        let index: &dyn Entries = &tables.index;
+        let begin = index.last_before(|entry| entry.offset <= from).ok()?;
+        let begin = begin.map_or(FRAMES_AT, |entry| u64::from(entry.position));
+        let end = index.position_behind(until).ok()?.map_or_else(|| self.log_bytes(), u64::from);
         Some(end.saturating_sub(begin))
     }
 
     /// A cursor for the records before an offset, about `bytes` back and no further than `floor` needs.
     pub fn cursor_back_from(&self, until: u64, floor: u64, bytes: u32) -> io::Result<Back> {
         let (entry, end) =
-            self.with_index(|index| (index.back_from(until, floor, bytes), index.position_behind(until)))?;
-        let len = self.log_bytes();
+            self.look_up(|index| Ok((index.back_from(until, floor, bytes)?, index.position_behind(until)?)))?;
         let position = entry.map_or(FRAMES_AT, |entry| u64::from(entry.position));
-        let reach = end.map_or(len, u64::from).saturating_sub(position);
-        let cursor = self.cursor_at(entry, Window::new(Arc::clone(&self.file), len).expecting(reach))?;
+        let reach = end.map_or(self.log_bytes(), u64::from).saturating_sub(position);
+        let cursor = self.cursor_at(entry, self.window().expecting(reach))?;
         Ok(Back { cursor, offset: entry.map_or(self.header.base_offset, |entry| entry.offset), position })
     }
 
     /// A cursor at or before the first record of a time or later.
     pub fn cursor_at_time(&self, time: Timestamp) -> io::Result<Cursor> {
-        self.cursor(|index| index.before_time(time))
+        self.cursor(|entry| entry.time < time)
     }
 
     /// A cursor at or before an offset.
     pub fn cursor_at_offset(&self, offset: u64) -> io::Result<Cursor> {
-        self.cursor(|index| index.at_offset(offset))
+        self.cursor(|entry| entry.offset <= offset)
     }
 
     /// A cursor at or before an address of rochefort's file.
     pub fn cursor_at_address(&self, address: u64) -> io::Result<Cursor> {
-        self.cursor(|index| index.at_address(address))
+        self.cursor(|entry| entry.address <= address)
     }
 
-    fn cursor(&self, entry: impl Fn(&SparseIndex) -> Option<Entry>) -> io::Result<Cursor> {
-        let entry = self.with_index(entry)?;
-        self.cursor_at(entry, Window::new(Arc::clone(&self.file), self.log_bytes()))
+    /// A cursor at the last place of the index for which `before` holds.
+    fn cursor(&self, before: impl Fn(&Entry) -> bool) -> io::Result<Cursor> {
+        let entry = self.look_up(|index| index.last_before(&before))?;
+        self.cursor_at(entry, self.window())
     }
 
     fn cursor_at(&self, entry: Option<Entry>, window: Window) -> io::Result<Cursor> {
-        let salt = self.header.salt;
+        let SegmentHeader { salt, base_offset, base_address, .. } = self.header;
         match entry {
             Some(entry) => Cursor::at_entry(window, salt, entry),
-            None => Ok(Cursor::at_start(window, salt, self.header.base_offset, self.header.base_address)),
+            None => Ok(Cursor::at_start(window, salt, base_offset, base_address)),
         }
     }
 
-    fn with_index<T>(&self, look_up: impl Fn(&SparseIndex) -> T) -> io::Result<T> {
-        if let Some(index) = &*self.index.read().unwrap_or_else(PoisonError::into_inner) {
-            return Ok(look_up(index));
-        }
-        let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        if slot.is_none() {
-            *slot = Some(self.rebuild_index()?);
-        }
-        Ok(slot.as_ref().map(&look_up).unwrap_or_else(|| look_up(&SparseIndex::default())))
+    fn window(&self) -> Window {
+        Window::new(Arc::clone(&self.file), self.log_bytes())
     }
 
-    fn rebuild_index(&self) -> io::Result<SparseIndex> {
-        let mut cursor_sums = (self.header.base_payload_sum, self.header.base_address);
-        let mut index = SparseIndex::default();
-        let mut scan = self.scan();
+    /// Looks something up in the sparse index.
+    fn look_up<T>(&self, look_up: impl Fn(&dyn Entries) -> io::Result<T>) -> io::Result<T> {
+        self.find(|finder| match finder {
+            Finder::Memory(tables) => look_up(&tables::read(tables).index),
+            Finder::Files(files) => look_up(&**files),
+        })
+    }
+
+    /// Looks something up. Side files that turn out to be damaged are made again from the log.
+    pub fn find<T>(&self, look_up: impl Fn(&Finder) -> io::Result<T>) -> io::Result<T> {
+        let finder = self.finder()?;
+        match look_up(&finder) {
+            Err(error) if matches!(finder, Finder::Files(_)) => {
+                self.distrust(&error);
+                look_up(&self.finder()?)
+            }
+            result => result,
+        }
+    }
+
+    /// By what its records are found now: what is in memory, else side files, else tables made again from the log.
+    pub fn finder(&self) -> io::Result<Finder> {
+        if let Some(finder) = self.known().clone() {
+            return Ok(finder);
+        }
+        if let Some(files) = self.open_files() {
+            let finder = Finder::Files(Arc::new(files));
+            self.set_finder(Some(finder.clone()));
+            return Ok(finder);
+        }
+        self.remade().map(Finder::Memory)
+    }
+
+    /// Its side files, where a seal names them and they are what it names.
+    fn open_files(&self) -> Option<SideFiles> {
+        if self.distrusted.load(Ordering::Relaxed) {
+            return None;
+        }
+        let seal = self.read_seal()?;
+        match self.side.open(seal.log_bytes) {
+            Ok(files) if files.fit(&seal.files) => Some(files),
+            Ok(_) => {
+                self.distrust(&"it is not what the seal names");
+                None
+            }
+            Err(error) => {
+                self.distrust(&error);
+                None
+            }
+        }
+    }
+
+    /// Side files that are damaged are used no more; they are written again when the log is tended.
+    pub fn distrust(&self, error: &dyn std::fmt::Display) {
+        tracing::warn!(path = %self.path().display(), %error, "a side file cannot be used; it is made again from the log");
+        self.distrusted.store(true, Ordering::Relaxed);
+        self.sealed.store(false, Ordering::Relaxed);
+        self.set_finder(None);
+    }
+
+    /// Its tables, made again from the log, and kept in memory as long as there is room.
+    fn remade(&self) -> io::Result<Arc<RwLock<Tables>>> {
+        let (finding, key) = (&self.side.finding, (self.id, TABLES_KEY));
+        let _one_at_a_time = finding.remake();
+        if let Some(Kept::Tables(tables)) = finding.cache.get(key) {
+            return Ok(tables);
+        }
+        let tables = self.remake_tables()?;
+        let bytes = tables.bytes();
+        let tables = Arc::new(RwLock::new(tables));
+        finding.cache.put(key, Kept::Tables(Arc::clone(&tables)), bytes);
+        Ok(tables)
+    }
+
+    fn remake_tables(&self) -> io::Result<Tables> {
+        let mut tables = Tables::new(self.header.base_offset);
+        let mut sums = (self.header.base_payload_sum, self.header.base_address);
+        let (mut scan, mut damaged) = (self.scan(), false);
         loop {
             match scan.step()? {
-                Found::Frame { position, frame } if frame.header().kind == Kind::Data => {
-                    for entry in entries_of(&frame, position, cursor_sums) {
-                        index.note(entry);
+                Found::Frame { position, frame } => {
+                    tables.note_frame(&frame, position, sums);
+                    if frame.header().kind == Kind::Data {
+                        let (payload, address) = frame.sums();
+                        sums = (sums.0 + payload, sums.1 + address);
                     }
-                    let (payload, address) = frame.sums();
-                    cursor_sums = (cursor_sums.0 + payload, cursor_sums.1 + address);
                 }
-                Found::End => return Ok(index),
-                Found::Frame { .. } | Found::Damage { .. } | Found::Tail { .. } => {}
+                Found::End if damaged => break,
+                Found::End => return Ok(tables),
+                Found::Damage { .. } | Found::Tail { .. } => damaged = true,
+            }
+        }
+        self.remake_records(tables)
+    }
+
+    /// The same tables with the tags and values of every record that can be read, also in frames that are damaged.
+    fn remake_records(&self, tables: Tables) -> io::Result<Tables> {
+        let (tags, columns) = (Postings::default(), Columns::default());
+        let mut whole = Tables::of(self.header.base_offset, tables.index, tags, columns);
+        let mut cursor = self.cursor_at(None, self.window())?;
+        loop {
+            match cursor.step()? {
+                Step::Record(record) => whole.note_meta(record.offset, &record.meta()),
+                Step::Hole { .. } => {}
+                Step::End => return Ok(whole),
             }
         }
     }
@@ -314,31 +462,54 @@ impl Segment {
     /// A walk over all frames.
     #[must_use]
     pub fn scan(&self) -> Scan {
-        let len = self.log_bytes();
-        Scan::new(Window::new(Arc::clone(&self.file), len), self.header.salt, FRAMES_AT, len)
+        Scan::new(self.window(), self.header.salt, FRAMES_AT, self.log_bytes())
     }
 
-    /// Writes the side files of a segment that gets no more frames. Its log must be synced.
-    pub fn seal(&self, disk: &dyn Disk, seal: &Seal) -> io::Result<()> {
-        self.write_index(disk)?;
-        disk.replace(&self.path.with_extension("seal"), &document::encode(seal))
+    /// Writes the side files of a segment that gets no more frames, because the next one begins. Its log must be synced.
+    pub fn seal(&self, next: &SegmentHeader) -> io::Result<()> {
+        let tables = match self.finder()? {
+            Finder::Memory(tables) => tables,
+            Finder::Files(_) => self.remade()?,
+        };
+        let log_bytes = self.log_bytes();
+        let seal = {
+            let tables = tables::read(&tables);
+            Seal {
+                format: FORMAT,
+                end_frame: next.base_frame,
+                first_offset: self.header.base_offset,
+                end_offset: next.base_offset,
+                log_bytes,
+                first_time: tables.index.first().map(|entry| entry.time),
+                last_time: self.last_time(),
+                payload_sum: next.base_payload_sum,
+                address: next.base_address,
+                tag_count: tables.tags.len() as u64,
+                files: self.side.write(&tables, log_bytes)?,
+            }
+        };
+        self.side.disk.replace(&self.path().with_extension("seal"), &document::encode(&seal))?;
+        let files = self.side.open(log_bytes)?;
+        self.set_finder(Some(Finder::Files(Arc::new(files))));
+        self.side.finding.cache.remove((self.id, TABLES_KEY));
+        self.distrusted.store(false, Ordering::Relaxed);
+        self.sealed.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Writes the index as a side file.
-    pub fn write_index(&self, disk: &dyn Disk) -> io::Result<()> {
-        let mut bytes = self.with_index(SparseIndex::encode)?;
-        let crc = crc32c::crc32c(&bytes);
-        let count = u32::try_from(bytes.len() / super::index::ENTRY_LEN).unwrap_or(u32::MAX);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        bytes.extend_from_slice(&count.to_le_bytes());
-        bytes.extend_from_slice(&INDEX_MAGIC.to_le_bytes());
-        disk.replace(&self.path.with_extension("idx"), &bytes)
+    /// Writes the side files of a segment that may go on after an orderly stop; without a seal they are used only with
+    /// the mark of that stop.
+    pub fn write_side_files(&self) -> io::Result<()> {
+        match &*self.known() {
+            Some(Finder::Memory(tables)) => self.side.write(&tables::read(tables), self.log_bytes()).map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// Removes all files of a segment, the log last: without it the others mean nothing.
-    pub fn remove(&self, disk: &dyn Disk) -> io::Result<()> {
-        for extension in ["seal", "idx", "log"] {
-            match disk.remove_file(&self.path.with_extension(extension)) {
+    pub fn remove(&self) -> io::Result<()> {
+        for extension in ["seal", "idx", "tags", "cols", "log"] {
+            match self.side.disk.remove_file(&self.path().with_extension(extension)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -347,23 +518,10 @@ impl Segment {
     }
 }
 
-/// Reads an index from its side file; `None` where it is missing or damaged.
-#[must_use]
-pub fn read_index(disk: &dyn Disk, log_path: &Path) -> Option<SparseIndex> {
-    let bytes = disk.read(&log_path.with_extension("idx"), SIDE_FILE_MAX).ok()?;
-    let (entries, footer) = bytes.split_last_chunk::<INDEX_FOOTER_LEN>()?;
-    let crc = crc32c::crc32c(entries);
-    let count = u32::try_from(entries.len() / super::index::ENTRY_LEN).ok()?;
-    let sound = footer[..4] == crc.to_le_bytes()
-        && footer[4..8] == count.to_le_bytes()
-        && footer[8..] == INDEX_MAGIC.to_le_bytes();
-    sound.then(|| SparseIndex::decode(entries))?
-}
-
 /// Reads a seal; `None` where it is missing or damaged.
 #[must_use]
 pub fn read_seal(disk: &dyn Disk, log_path: &Path) -> Option<Seal> {
-    let bytes = disk.read(&log_path.with_extension("seal"), SIDE_FILE_MAX).ok()?;
+    let bytes = disk.read(&log_path.with_extension("seal"), SEAL_BYTES_MAX).ok()?;
     document::decode::<Seal>(&bytes).ok().filter(|seal| seal.format == FORMAT)
 }
 
@@ -372,33 +530,6 @@ pub fn read_header(file: &dyn DiskFile) -> io::Result<Option<SegmentHeader>> {
     let mut bytes = [0; HEADER_LEN];
     let read = file.read_full_at(&mut bytes, 0)?;
     Ok(SegmentHeader::decode(&bytes).filter(|_| read == HEADER_LEN))
-}
-
-/// The index entries that a data frame could get: its first record, and one every stride inside it. `sums` are payload
-/// and address before it.
-#[must_use]
-pub fn entries_of(frame: &logstore_api::frame::FrameView<'_>, position: u64, sums: (u64, u64)) -> Vec<Entry> {
-    let header = frame.header();
-    let Ok(frame_position) = u32::try_from(position) else { return Vec::new() };
-    let time = Timestamp(header.numbers.time_us);
-    let (mut payload_sum, mut address) = sums;
-    let mut entries = Vec::with_capacity(1);
-    for (ordinal, record) in frame.records().enumerate() {
-        let first = ordinal == 0;
-        #[allow(clippy::cast_possible_truncation, reason = "positions in a segment fit 32 bits")]
-        let position = if first { frame_position } else { frame_position + record.position as u32 };
-        let far = entries.last().is_none_or(|last: &Entry| position - last.position >= super::index::STRIDE);
-        if far {
-            let offset = header.numbers.base_offset + ordinal as u64;
-            entries.push(Entry { offset, frame_position, position, time, payload_sum, address });
-        }
-        if header.frame_len <= super::index::STRIDE as usize {
-            break;
-        }
-        payload_sum += record.header.data_len as u64;
-        address += record.address_bytes();
-    }
-    entries
 }
 
 #[cfg(test)]

@@ -15,11 +15,10 @@ use super::confirmed::ConfirmedFile;
 use super::recovery::Site;
 use super::retention::{self, Candidate};
 use super::scan::Found;
-use super::segment::{Segment, read_seal};
+use super::segment::Segment;
 use super::state::LogState;
 use super::sync::{Job, SyncPool};
 use super::work::{Answer, Reply, frozen_outcome};
-use super::writer::Writer;
 use crate::metrics::Metrics;
 use crate::space::SpaceGauge;
 
@@ -368,16 +367,11 @@ impl Shared {
         let segments = self.segments();
         for pair in segments.windows(2) {
             let (segment, next) = (&pair[0], &pair[1]);
-            let disk = &*self.site.disk;
-            if segment.is_sealed() || read_seal(disk, segment.path()).is_some() {
-                segment.set_sealed();
+            if segment.is_sealed() || segment.find_seal() {
                 continue;
             }
-            match segment.seal(disk, &Writer::seal_of(segment, &next.header)) {
-                Ok(()) => segment.set_sealed(),
-                Err(error) => {
-                    tracing::warn!(path = %segment.path().display(), %error, "failed to write the side files of a segment; tried again later");
-                }
+            if let Err(error) = segment.seal(&next.header) {
+                tracing::warn!(path = %segment.path().display(), %error, "failed to write the side files of a segment; tried again later");
             }
         }
     }

@@ -16,7 +16,7 @@ use super::place::{self, Place};
 use super::producers::{Stored, Verdict};
 use super::recovery::{self, CleanMark};
 use super::scan::Found;
-use super::segment::{FORMAT, Seal, Segment, SegmentHeader, entries_of};
+use super::segment::{Segment, SegmentHeader};
 use super::shared::Shared;
 use super::state::{LogState, Tail};
 use super::work::{Answer, Reply, What, Work, frozen, frozen_outcome};
@@ -34,8 +34,6 @@ pub struct Writer {
     staged: Vec<Staged>,
     staged_tail: Tail,
     staged_bytes: u64,
-    /// Position of the last entry that the active segment's index may have got.
-    noted: Option<u64>,
     /// Wire checksums of the newest frames, where writers place them.
     recent: VecDeque<(u64, u32)>,
 }
@@ -53,16 +51,7 @@ impl Writer {
     #[must_use]
     pub fn new(state: LogState, active: Option<Arc<Segment>>, must_roll: bool) -> Self {
         let staged_tail = state.tail;
-        Self {
-            state,
-            active,
-            must_roll,
-            staged: Vec::new(),
-            staged_tail,
-            staged_bytes: 0,
-            noted: None,
-            recent: VecDeque::new(),
-        }
+        Self { state, active, must_roll, staged: Vec::new(), staged_tail, staged_bytes: 0, recent: VecDeque::new() }
     }
 
     /// What the log knows.
@@ -290,14 +279,8 @@ impl Writer {
             }
             self.recent.push_back((before.next_frame, wire_checksum));
         }
-        let small = draft.frame_len() <= super::index::STRIDE as usize;
-        let near = self.noted.is_some_and(|noted| position - noted < u64::from(super::index::STRIDE));
-        if view.header().kind == Kind::Data
-            && !(small && near)
-            && let Some(active) = &self.active
-        {
-            active.note(&entries_of(&view, position, (before.payload_sum, before.address_sum)));
-            self.noted = Some(position);
+        if let Some(active) = &self.active {
+            active.note(&view, position, (before.payload_sum, before.address_sum));
         }
     }
 
@@ -330,7 +313,7 @@ impl Writer {
         let fits = self.active.as_ref().is_some_and(|active| {
             let used = active.log_bytes() + self.staged_bytes;
             let empty = self.staged_tail.next_frame == active.header.base_frame;
-            !self.must_roll && (empty || used + bytes <= shared.max_segment_bytes())
+            !self.must_roll && (empty || (used + bytes <= shared.max_segment_bytes() && !active.tables_too_large()))
         });
         if fits {
             return Ok(());
@@ -384,27 +367,12 @@ impl Writer {
             // It holds no frame, but damage: the new one takes its name.
             recovery::keep_copy(&shared.site, active)?;
         }
-        let segment = Segment::create(&*shared.site.disk, &shared.site.dir, header, snapshot.bytes())?;
+        let segment = Segment::create(shared.site.side(next_frame), header, snapshot.bytes())?;
         let segment = Arc::new(segment);
         self.active = Some(Arc::clone(&segment));
         self.must_roll = false;
-        self.noted = None;
         shared.add_segment(segment);
         Ok(())
-    }
-
-    /// Where a sealed segment ends, for its side files: the next one begins there.
-    #[must_use]
-    pub fn seal_of(segment: &Segment, next: &SegmentHeader) -> Seal {
-        Seal {
-            format: FORMAT,
-            end_frame: next.base_frame,
-            end_offset: next.base_offset,
-            log_bytes: segment.log_bytes(),
-            last_time: segment.last_time(),
-            payload_sum: next.base_payload_sum,
-            address: next.base_address,
-        }
     }
 
     /// The active segment, where there is one with frames in it.
@@ -433,7 +401,7 @@ impl Writer {
             return Err(error);
         }
         self.sync_active(shared)?;
-        active.write_index(&*shared.site.disk)?;
+        active.write_side_files()?;
         let (segment, end) = (active.header.base_frame, active.log_bytes());
         Ok(Some(CleanMark { segment, end, checkpoint, checksum, next_frame, next_offset }))
     }
