@@ -3,10 +3,13 @@
 //! ```text
 //! arguments → target (which stores) → append: input → sink → ledger     what was acknowledged
 //!                                   → read, ls                          pages of a list or a log
+//!           → stopped (a root without a store) → verify, cat, dump        files, read only
 //!           → failure (what went wrong, in words and as an exit code)
 //! ```
 
 pub mod append;
+pub mod cat;
+pub mod dump;
 pub mod ls;
 pub mod read;
 pub mod verify;
@@ -14,6 +17,7 @@ pub mod verify;
 mod duration;
 mod failure;
 mod output;
+mod stopped;
 mod target;
 
 pub use failure::{EXIT_CODES, Exit, Failure, finish};

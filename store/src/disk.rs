@@ -7,6 +7,7 @@
 //! - After an error of `sync_data` nothing may be assumed about what was written since the last success: Linux marks
 //!   the pages clean, and a second call would succeed without having written them.
 
+pub mod dry;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod real;

@@ -14,7 +14,6 @@ pub mod partitions;
 pub mod placement;
 pub mod registry;
 pub mod root;
-pub mod verify;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -21,4 +21,6 @@ pub mod document;
 pub mod metrics;
 pub mod space;
 
+pub mod offline;
+
 pub mod cli;

@@ -33,6 +33,8 @@ enum Tool {
     Read(cli::read::Args),
     Ls(cli::ls::Args),
     Verify(cli::verify::Args),
+    Cat(cli::cat::Args),
+    Dump(cli::dump::Args),
 }
 
 fn main() -> ExitCode {
@@ -87,5 +89,7 @@ async fn finish(tool: Tool) -> ExitCode {
         Tool::Read(args) => cli::finish(cli::read::run(args).await),
         Tool::Ls(args) => cli::finish(cli::ls::run(args).await),
         Tool::Verify(args) => cli::finish(cli::verify::run(args).await),
+        Tool::Cat(args) => cli::finish(cli::cat::run(args).await),
+        Tool::Dump(args) => cli::finish(cli::dump::run(args).await),
     }
 }

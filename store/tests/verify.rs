@@ -70,6 +70,10 @@ fn a_torn_tail_and_damaged_side_files_are_notes() {
     let (code, text) = verify(&store.root, &[]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("note: ") && text.contains("torn tail"), "{text}");
+    let len = bytes.len() - 3;
+    let cut = format!("the next start would cut ns/orders/0/{} from {len} to ", last.file_name().unwrap().display());
+    assert!(text.contains(&cut) && text.contains("the next start would keep what is cut off"), "{text}");
+    assert_eq!(std::fs::read(last).unwrap().len(), len, "only looked at");
     let again = Store::on(&store.root, &Start::default());
     assert_eq!(again.texts("start").len(), 12, "only the checkpoint was torn");
 }
@@ -82,4 +86,41 @@ fn a_running_store_and_a_folder_that_is_none_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (code, text) = verify(dir.path(), &[]);
     assert!(code == 2 && text.contains("is no root of a store"), "{text}");
+}
+
+#[test]
+fn json_says_the_same_of_each_partition() {
+    let store = stopped();
+    let (code, text) = verify(&store.root, &["--json"]);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &report["sound"], &report["total"]["records"]), (0, &json!(true), &json!(14)));
+    let orders = &report["namespaces"][0]["partitions"][0];
+    assert_eq!((&orders["first_offset"], &orders["end"], &orders["records"]), (&json!(0), &json!(12), &json!(12)));
+    assert_eq!((&report["faults"], &report["at_start"]), (&json!([]), &json!([])));
+    let path = store.logs("orders")[0].clone();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[300] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (code, text) = verify(&store.root, &["--json"]);
+    let report: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((code, &report["sound"], &report["faults"][0]["severity"]), (1, &json!(false), &json!("damage")));
+}
+
+#[test]
+fn damaged_documents_are_told_and_the_rest_is_looked_through() {
+    let store = stopped();
+    for (name, code, what) in [
+        ("CLEAN", 0, "the mark of an orderly stop cannot be read"),
+        ("node", 1, "is damaged or of another program"),
+        ("ns/orders/config", 1, "the namespace's configuration cannot be read"),
+    ] {
+        let path = store.root.join(name);
+        let whole = std::fs::read(&path).unwrap();
+        let mut bytes = whole.clone();
+        bytes[3] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let (found, text) = verify(&store.root, &[]);
+        assert!(found == code && text.contains(what) && text.contains("verified "), "{name}: {text}");
+        std::fs::write(&path, &whole).unwrap();
+    }
 }

@@ -1,26 +1,31 @@
 //! `logstore verify`: look through the files of a store that is not running.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use indicatif::{ProgressBar, ProgressStyle};
 use logstore_api::NamespaceName;
 
-use super::failure::{EXIT_CODES, Exit, Failure};
+use super::failure::{Exit, Failure};
 use super::output::Output;
-use crate::disk::{Disk, RealDisk};
-use crate::engine::verify::{Fault, Findings, Severity, verify};
+use super::stopped::{BYTES, RootArgs, blocking, progress_bar};
+use crate::offline::verify::{Counts, Fault, Findings, Severity, verify};
+
+/// The part of the help that explains the exit codes.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  sound: every record can be read, apart from holes that the log knows
+  1  damage, or the root cannot be read: a store is running on it, there is no such namespace
+  2  wrong arguments, or the directory is no root of a store";
 
 /// Verify every byte of a stopped store's logs; changes nothing
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// The store's root directory
-    #[arg(long, value_name = "DIR")]
-    root: PathBuf,
+    #[command(flatten)]
+    root: RootArgs,
     /// Only this namespace
     #[arg(long, value_name = "NAME")]
     namespace: Option<NamespaceName>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// Verifies.
@@ -28,58 +33,59 @@ pub struct Args {
 /// # Errors
 /// Where something is damaged, or the files cannot be read.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let Args { root, namespace } = args;
-    let shown = root.display().to_string();
-    let looked = tokio::task::spawn_blocking(move || look(&root, namespace.as_ref())).await;
-    let findings = looked.map_err(|error| Failure::new(Exit::Refused, error.to_string()))??;
-    Output::new().write(report(&findings).as_bytes()).await?;
-    let damaged = findings.faults.iter().filter(|fault| fault.severity == Severity::Damage).count();
+    let shown = args.root.root.display().to_string();
+    let json = args.json;
+    let findings = blocking(move || look(&args)).await?;
+    let text = if json { as_json(&findings) } else { report(&findings) };
+    Output::new().write(text.as_bytes()).await?;
+    let damaged = findings.count(Severity::Damage);
     if damaged > 0 {
         return Err(Failure::new(Exit::Refused, format!("{damaged} damaged places in {shown}; the rest can be read")));
     }
     Ok(())
 }
 
-fn look(root: &Path, only: Option<&NamespaceName>) -> Result<Findings, Failure> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let failed =
-        |error: std::io::Error| Failure::new(Exit::Refused, format!("failed to read {}: {error}", root.display()));
-    if disk.list(&root.join("ns")).is_err() {
-        let what = format!("{} is no root of a store: it has no directory ns", root.display());
-        return Err(Failure::new(Exit::Usage, what));
-    }
-    let Some(_lock) = disk.lock(&root.join("LOCK")).map_err(failed)? else {
-        let what = format!("a store is running on {}; stop it first, or verify a copy of the files", root.display());
-        return Err(Failure::new(Exit::Refused, what));
-    };
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}") {
-        bar.set_style(style);
-    }
-    let findings = verify(&disk, root, only, |bytes, total| {
+fn look(args: &Args) -> Result<Findings, Failure> {
+    let root = args.root.take()?;
+    let bar = progress_bar(BYTES);
+    let findings = verify(&root, args.namespace.as_ref(), |bytes, total| {
         bar.set_length(total);
         bar.set_position(bytes);
     });
     bar.finish_and_clear();
-    let findings = findings.map_err(failed)?;
-    match only {
-        Some(name) if findings.namespaces == 0 => {
-            Err(Failure::new(Exit::Refused, format!("there is no namespace {:?} in {}", name.as_str(), root.display())))
-        }
-        _ => Ok(findings),
+    Ok(findings?)
+}
+
+fn as_json(findings: &Findings) -> String {
+    #[derive(serde::Serialize)]
+    struct Report<'a> {
+        sound: bool,
+        #[serde(flatten)]
+        findings: &'a Findings,
     }
+    let report = Report { sound: findings.count(Severity::Damage) == 0, findings };
+    serde_json::to_string(&report).map_or_else(|error| error.to_string(), |json| json + "\n")
 }
 
 fn report(findings: &Findings) -> String {
-    let Findings { namespaces, segments, frames, records, bytes, faults } = findings;
+    let Findings { total, namespaces, faults, more_faults, at_start } = findings;
     let mut text = String::new();
     for Fault { path, position, severity, what } in faults {
         let severity = match severity {
             Severity::Damage => "damage",
+            Severity::Hole => "hole",
             Severity::Note => "note",
         };
         text.push_str(&format!("{severity}: {} at byte {position}: {what}\n", path.display()));
     }
+    if *more_faults > 0 {
+        text.push_str(&format!("and {more_faults} more\n"));
+    }
+    for act in at_start {
+        text.push_str(&format!("the next start would {act}\n"));
+    }
+    let Counts { segments, frames, records, bytes } = total;
+    let namespaces = namespaces.len();
     text.push_str(&format!(
         "verified {records} records in {frames} frames, {segments} segments, {namespaces} namespaces, {bytes} bytes\n"
     ));

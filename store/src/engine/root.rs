@@ -188,36 +188,46 @@ fn take_lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, RootErro
     }
 }
 
-fn load_node(disk: &dyn Disk, root: &Path, ordered: bool) -> Result<Node, RootError> {
+/// What a root is; `None` where no store has ever used it.
+pub fn read_node(disk: &dyn Disk, root: &Path) -> Result<Option<Node>, RootError> {
     let path = root.join("node");
     let node = match disk.read(&path, DOCUMENT_MAX) {
         Ok(bytes) => document::decode::<Node>(&bytes)
             .map_err(|error| RootError::Foreign { path: path.display().to_string(), reason: error.to_string() })?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let node = Node { id: Uuid::new_v4(), layout: LAYOUT, ordered };
-            disk.replace(&path, &document::encode(&node))
-                .map_err(|source| RootError::Unusable { path: root.display().to_string(), source })?;
-            node
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(RootError::Unusable { path: root.display().to_string(), source }),
     };
     if node.layout > LAYOUT {
         return Err(RootError::Newer { path: root.display().to_string(), found: node.layout });
     }
+    Ok(Some(node))
+}
+
+fn load_node(disk: &dyn Disk, root: &Path, ordered: bool) -> Result<Node, RootError> {
+    if let Some(node) = read_node(disk, root)? {
+        return Ok(node);
+    }
+    let node = Node { id: Uuid::new_v4(), layout: LAYOUT, ordered };
+    disk.replace(&root.join("node"), &document::encode(&node))
+        .map_err(|source| RootError::Unusable { path: root.display().to_string(), source })?;
     Ok(node)
+}
+
+/// The marks of the last orderly stop; none where there was none.
+pub fn read_clean_marks(disk: &dyn Disk, root: &Path) -> io::Result<Option<Result<CleanMarks, document::Malformed>>> {
+    match disk.read(&root.join("CLEAN"), DOCUMENT_MAX) {
+        Ok(bytes) => Ok(Some(document::decode(&bytes))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads the marks and removes them from the disk, before anything else changes there.
 fn take_clean_marks(disk: &dyn Disk, root: &Path) -> io::Result<CleanMarks> {
-    let path = root.join("CLEAN");
-    let bytes = match disk.read(&path, DOCUMENT_MAX) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(CleanMarks::default()),
-        Err(error) => return Err(error),
-    };
-    disk.remove_file(&path)?;
+    let Some(marks) = read_clean_marks(disk, root)? else { return Ok(CleanMarks::default()) };
+    disk.remove_file(&root.join("CLEAN"))?;
     disk.sync_dir(root)?;
-    Ok(document::decode(&bytes).unwrap_or_else(|error| {
+    Ok(marks.unwrap_or_else(|error| {
         tracing::warn!(%error, "the mark of an orderly stop is damaged; the logs are verified");
         CleanMarks::default()
     }))

@@ -16,7 +16,8 @@ use crate::disk::{Disk, DiskFile, Open};
 
 const SLOT_LEN: usize = 32;
 const COVERED_LEN: usize = 28;
-const FILE_NAME: &str = "confirmed";
+/// Its name in the directory of a partition.
+pub const FILE_NAME: &str = "confirmed";
 
 /// The file of one partition.
 #[derive(Debug)]
@@ -72,6 +73,15 @@ impl ConfirmedFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.disk.open(&self.path, Open::Create),
             result => result,
         }
+    }
+}
+
+/// Whether what is there can be read: a file that holds anything has a sound slot.
+#[must_use]
+pub fn is_sound(disk: &dyn Disk, dir: &std::path::Path) -> bool {
+    match disk.read(&dir.join(FILE_NAME), 2 * SLOT_LEN) {
+        Ok(bytes) => bytes.is_empty() || bytes.as_chunks::<SLOT_LEN>().0.iter().any(|slot| decode(slot).is_some()),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 

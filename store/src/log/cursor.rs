@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use logstore_api::Timestamp;
+use logstore_api::frame::meta::MalformedMeta;
 use logstore_api::frame::view::RecordView;
 use logstore_api::frame::{
     HEADER_LEN, Header, Kind, Meta, PRODUCER_LEN, Producer, RECORD_HEADER_LEN, RecordHeader, Salt, TRAILER_LEN,
@@ -90,11 +91,22 @@ pub struct LogRecord<'a> {
     pub time: Timestamp,
     /// Identity of its producer, with the sequence number of this record.
     pub producer: Option<Producer>,
+    /// Which record of its frame it is.
+    pub part: Part,
     record: RecordView<'a>,
     /// Its address in rochefort's file; not to be relied on behind a hole.
     pub address: u64,
     /// Where it begins in the segment's file.
     position: u64,
+}
+
+/// A record's place among those that were appended together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number among them, from 0.
+    pub ordinal: u32,
+    /// How many they are.
+    pub count: u32,
 }
 
 /// Where a record was found, so that it can be read again.
@@ -104,6 +116,7 @@ pub struct Place {
     pub offset: u64,
     time: Timestamp,
     producer: Option<Producer>,
+    part: Part,
     address: u64,
     position: u64,
     len: usize,
@@ -113,14 +126,22 @@ impl<'a> LogRecord<'a> {
     /// Where it was found.
     #[must_use]
     pub fn place(&self) -> Place {
-        let Self { offset, time, producer, record, address, position } = *self;
-        Place { offset, time, producer, address, position, len: record.header.record_len() }
+        let Self { offset, time, producer, part, record, address, position } = *self;
+        Place { offset, time, producer, part, address, position, len: record.header.record_len() }
     }
 
     /// The payload.
     #[must_use]
     pub fn data(&self) -> &'a [u8] {
         self.record.data()
+    }
+
+    /// What it carries beside the payload.
+    ///
+    /// # Errors
+    /// Where a newer release has written it.
+    pub fn checked_meta(&self) -> Result<Meta, MalformedMeta> {
+        self.record.meta()
     }
 
     /// What it carries beside the payload; nothing where a newer release has written it.
@@ -226,12 +247,13 @@ impl Cursor {
                     .producer
                     .map(|producer| Producer { seq: producer.seq + u64::from(frame.ordinal), ..producer });
                 let time = Timestamp(frame.header.numbers.time_us);
+                let part = Part { ordinal: frame.ordinal, count: frame.header.record_count };
                 frame.ordinal += 1;
                 self.position = position + header.record_len() as u64;
                 self.offset += 1;
                 let record = RecordView::trusted(self.window.get(position, header.record_len())?);
                 self.address += record.address_bytes();
-                Ok(Step::Record(LogRecord { offset, time, producer, record, address, position }))
+                Ok(Step::Record(LogRecord { offset, time, producer, part, record, address, position }))
             }
         }
     }
@@ -239,10 +261,10 @@ impl Cursor {
     /// A record that was found before, verified again: its bytes may have been read anew. `None` where they do not verify
     /// any more. For one that goes backwards, not before `begin` in the file.
     pub fn again(&mut self, place: &Place, begin: u64) -> io::Result<Option<LogRecord<'_>>> {
-        let Place { offset, time, producer, address, position, len } = *place;
+        let Place { offset, time, producer, part, address, position, len } = *place;
         let bytes = self.window.get_back(position, len, begin)?;
         let record = RecordView::verify(bytes, self.salt);
-        Ok(record.map(|record| LogRecord { offset, time, producer, record, address, position }))
+        Ok(record.map(|record| LogRecord { offset, time, producer, part, record, address, position }))
     }
 
     fn find(&mut self) -> io::Result<Found> {

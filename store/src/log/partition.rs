@@ -16,6 +16,7 @@ use super::read::{self, Ended, Flow, Range};
 use super::recovery::{self, CleanMark, Recovered};
 use super::retention;
 use super::shared::{Context, Published, Shared, lock};
+use super::state::LogState;
 use super::time;
 use super::work::{Done, Reply, Work};
 use super::writer::Writer;
@@ -226,6 +227,18 @@ impl Partition {
                 confirmed: self.shared.confirmed().frame,
             })
         })
+    }
+
+    /// The first offset that is still there, seen by readers or not.
+    #[must_use]
+    pub fn first_offset(&self) -> u64 {
+        self.shared.start()
+    }
+
+    /// What the log knows besides its bytes.
+    #[must_use]
+    pub fn state(self: &Arc<Self>) -> LogState {
+        self.with_writer(|writer| writer.state().clone())
     }
 
     /// Whether nothing was ever appended.

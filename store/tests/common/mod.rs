@@ -310,3 +310,29 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Runs a command that ends by itself: its code, standard output and standard error.
+pub fn run(arguments: &[&str], stdin: &[u8]) -> (i32, Vec<u8>, String) {
+    let mut command = Command::new(binary());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let bytes = stdin.to_vec();
+    // One that refuses its arguments reads nothing.
+    let writer = std::thread::spawn(move || drop(pipe.write_all(&bytes)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    (output.status.code().unwrap(), output.stdout, String::from_utf8(output.stderr).unwrap())
+}
+
+/// The same, for a command on the root of a stopped store.
+pub fn run_on(root: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let root = root.display().to_string();
+    let (code, stdout, stderr) = run(&[&[arguments[0], "--root", &root], &arguments[1..]].concat(), b"");
+    (code, String::from_utf8(stdout).unwrap(), stderr)
+}
+
+/// Every file below a root, with its bytes.
+pub fn contents(store: &Store) -> Vec<(PathBuf, Vec<u8>)> {
+    store.files().into_iter().map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
+}

@@ -25,7 +25,8 @@ pub fn print(body: &mut Vec<u8>, record: &LogRecord<'_>, partition: u32, request
     }
 }
 
-fn envelope(record: &LogRecord<'_>, partition: u32, all_meta: bool) -> Envelope {
+/// A record as JSON, with all that is known of it if asked.
+pub fn envelope(record: &LogRecord<'_>, partition: u32, all_meta: bool) -> Envelope {
     let mut envelope = Envelope::of(record.offset, record.time, record.data());
     let meta = record.meta();
     envelope.key = meta.key.map(text_or_base64);
