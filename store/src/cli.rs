@@ -3,15 +3,19 @@
 //! ```text
 //! arguments → target (which stores) → append: input → sink → ledger     what was acknowledged
 //!                                   → read, ls                          pages of a list or a log
-//!           → stopped (a root without a store) → verify, cat, dump        files, read only
+//!           → stopped (a root without a store) → verify, cat, dump, export  files, read only
+//!                                           → import, repair             files
 //!           → failure (what went wrong, in words and as an exit code)
 //! ```
 
 pub mod append;
 pub mod cat;
 pub mod dump;
+pub mod export;
+pub mod import;
 pub mod ls;
 pub mod read;
+pub mod repair;
 pub mod verify;
 
 mod duration;

@@ -30,6 +30,7 @@ pub mod time;
 #[cfg(test)]
 mod sample;
 
+pub mod mend;
 pub mod recovery;
 
 pub mod acks;

@@ -35,6 +35,9 @@ enum Tool {
     Verify(cli::verify::Args),
     Cat(cli::cat::Args),
     Dump(cli::dump::Args),
+    Export(cli::export::Args),
+    Import(cli::import::Args),
+    Repair(cli::repair::Args),
 }
 
 fn main() -> ExitCode {
@@ -91,5 +94,8 @@ async fn finish(tool: Tool) -> ExitCode {
         Tool::Verify(args) => cli::finish(cli::verify::run(args).await),
         Tool::Cat(args) => cli::finish(cli::cat::run(args).await),
         Tool::Dump(args) => cli::finish(cli::dump::run(args).await),
+        Tool::Export(args) => cli::finish(cli::export::run(args).await),
+        Tool::Import(args) => cli::finish(cli::import::run(args).await),
+        Tool::Repair(args) => cli::finish(cli::repair::run(args).await),
     }
 }

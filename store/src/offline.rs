@@ -13,6 +13,10 @@ pub mod root;
 pub mod dump;
 pub mod verify;
 
+pub mod export;
+pub mod import;
+pub mod repair;
+
 pub mod walk;
 
 pub use root::{OfflineError, StoppedRoot};

@@ -18,8 +18,12 @@ pub(super) struct RootArgs {
 }
 
 impl RootArgs {
-    pub(super) fn take(&self) -> Result<StoppedRoot, Failure> {
-        Ok(StoppedRoot::take(Arc::new(RealDisk), &self.root)?)
+    pub(super) fn take(&self) -> Result<StoppedRoot, OfflineError> {
+        StoppedRoot::take(Arc::new(RealDisk), &self.root)
+    }
+
+    pub(super) fn take_or_make(&self) -> Result<StoppedRoot, OfflineError> {
+        StoppedRoot::take_or_make(Arc::new(RealDisk), &self.root)
     }
 }
 
@@ -52,5 +56,7 @@ pub(super) fn progress_bar(template: &'static str) -> ProgressBar {
 
 /// How bytes out of a known number go by.
 pub(super) const BYTES: &str = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+/// How bytes go by whose number is not known.
+pub(super) const READ: &str = "{spinner} {bytes} {bytes_per_sec}";
 /// How records go by.
 pub(super) const RECORDS: &str = "{spinner} {human_pos} records {per_sec}";

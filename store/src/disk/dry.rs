@@ -1,7 +1,8 @@
 //! A disk for a rehearsal: reads are real, and what would change is noted instead of done.
 //!
-//! What was "written" cannot be read back: this is for looking at what a start would do, not for doing it elsewhere.
+//! Small files that get their name by a rename are kept in memory, so that they can be read back; nothing else is.
 
+use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,7 +35,12 @@ pub enum Act {
 pub struct DryDisk {
     disk: Arc<dyn Disk>,
     acts: Arc<Mutex<Vec<Act>>>,
+    made: Mutex<HashMap<PathBuf, Arc<MemoryFile>>>,
 }
+
+/// A file that would have been written.
+#[derive(Debug, Default)]
+struct MemoryFile(Mutex<Vec<u8>>);
 
 #[derive(Debug)]
 struct DryFile {
@@ -51,7 +57,7 @@ impl DryDisk {
     /// A rehearsal on what `disk` holds.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, acts: Arc::default() }
+        Self { disk, acts: Arc::default(), made: Mutex::default() }
     }
 
     /// What would have been done so far, in order.
@@ -72,12 +78,20 @@ fn note(acts: &Mutex<Vec<Act>>, act: Act) {
 
 impl Disk for DryDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
-        if how == Open::Create {
-            // What gets its name by a rename is noted then.
-            if path.extension().is_none_or(|extension| extension != "tmp") {
-                note(&self.acts, Act::Write(path.to_owned()));
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        match how {
+            // It is noted when it gets its name.
+            Open::Create if path.extension().is_some_and(|extension| extension == "tmp") => {
+                made.insert(path.to_owned(), Arc::default());
             }
-            return Ok(self.file(path, None));
+            Open::Create => {
+                note(&self.acts, Act::Write(path.to_owned()));
+                return Ok(self.file(path, None));
+            }
+            Open::Read | Open::Write => {}
+        }
+        if let Some(file) = made.get(path) {
+            return Ok(Arc::<MemoryFile>::clone(file));
         }
         Ok(self.file(path, Some(self.disk.open(path, Open::Read)?)))
     }
@@ -90,12 +104,17 @@ impl Disk for DryDisk {
         Ok(())
     }
 
-    fn rename(&self, _from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = made.remove(from) {
+            made.insert(to.to_owned(), file);
+        }
         note(&self.acts, Act::Write(to.to_owned()));
         Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
         note(&self.acts, Act::Remove(path.to_owned()));
         Ok(())
     }
@@ -117,6 +136,52 @@ impl Disk for DryDisk {
     fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
         let lock = self.file(path, None);
         Ok(Some(lock))
+    }
+}
+
+impl MemoryFile {
+    fn bytes(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DiskFile for MemoryFile {
+    fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        let mut bytes = self.bytes();
+        let mut at = usize::try_from(position).map_err(io::Error::other)?;
+        for part in parts {
+            let end = at + part.len();
+            let len = bytes.len().max(end);
+            bytes.resize(len, 0);
+            bytes[at..end].copy_from_slice(part);
+            at = end;
+        }
+        Ok(parts.iter().map(|part| part.len()).sum())
+    }
+
+    fn read_at(&self, into: &mut [u8], position: u64) -> io::Result<usize> {
+        let bytes = self.bytes();
+        let rest = usize::try_from(position).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+        let len = rest.len().min(into.len());
+        into[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.bytes().resize(usize::try_from(len).map_err(io::Error::other)?, 0);
+        Ok(())
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.bytes().len() as u64)
     }
 }
 
@@ -172,6 +237,7 @@ mod tests {
         let dry = DryDisk::new(Arc::clone(&real));
         let disk: &dyn Disk = &dry;
         disk.replace(&made, b"new").unwrap();
+        assert_eq!(disk.read(&made, 100).unwrap(), b"new");
         let file = disk.open(&kept, Open::Write).unwrap();
         file.write_all_at(&mut [IoSlice::new(b"x")], 0).unwrap();
         file.write_all_at(&mut [IoSlice::new(b"y")], 1).unwrap();

@@ -17,7 +17,7 @@ use super::namespace::{Document, Home, Namespace};
 use super::root::{CleanMarks, NamespaceMarks};
 
 /// Directories that are being made or removed; a start clears them away. No namespace's directory begins with a dot.
-const NEW_PREFIX: &str = ".new-";
+pub const NEW_PREFIX: &str = ".new-";
 const DELETED_PREFIX: &str = ".deleted-";
 
 /// All namespaces.

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::backward::{self, EndedBackward};
 use super::cursor::LogRecord;
+use super::mend;
 use super::read::{self, Ended, Flow, Range};
 use super::recovery::{self, CleanMark, Recovered};
 use super::retention;
@@ -227,6 +228,23 @@ impl Partition {
                 confirmed: self.shared.confirmed().frame,
             })
         })
+    }
+
+    /// Lets `act` fill a new log with frames that keep their offsets and times.
+    pub fn load<T>(self: &Arc<Self>, act: impl FnOnce(&mut Writer, &Shared) -> T) -> T {
+        self.with_writer(|writer| act(writer, &self.shared))
+    }
+
+    /// Writes the side files of segments that have none yet.
+    pub fn seal_segments(&self) {
+        let _one_at_a_time = lock(&self.tending);
+        self.shared.seal_segments();
+    }
+
+    /// Writes again what the frames tell of segments' headers and side files.
+    pub fn mend(&self) -> io::Result<()> {
+        let _one_at_a_time = lock(&self.tending);
+        mend::mend(&self.shared.site, &self.shared.segments())
     }
 
     /// The first offset that is still there, seen by readers or not.

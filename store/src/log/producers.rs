@@ -26,6 +26,19 @@ struct Known {
     frames: VecDeque<Stored>,
 }
 
+/// What is remembered of a producer beside its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The producer.
+    pub id: u128,
+    /// Its epoch.
+    pub epoch: u32,
+    /// The sequence number that comes next.
+    pub next_seq: u64,
+    /// Server time of its last frame.
+    pub last_time: Timestamp,
+}
+
 /// A frame that was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -72,7 +85,7 @@ impl Producers {
         match known.frames.iter().find(|frame| frame.seq == seq) {
             Some(frame) if frame.count == count && frame.content_crc == content_crc => Verdict::Duplicate(Some(*frame)),
             Some(_) => refuse(conflict(id, seq)),
-            None if known.frames.front().is_some_and(|oldest| seq < oldest.seq) => Verdict::Duplicate(None),
+            None if known.frames.front().is_none_or(|oldest| seq < oldest.seq) => Verdict::Duplicate(None),
             None => refuse(conflict(id, seq)),
         }
     }
@@ -96,6 +109,29 @@ impl Producers {
             known.frames.pop_front();
         }
         known.frames.push_back(stored);
+    }
+
+    /// What is remembered of each producer, by id.
+    #[must_use]
+    pub fn remembered(&self) -> Vec<Remembered> {
+        let of = |(id, known): (&u128, &Known)| {
+            let Known { epoch, next_seq, last_time, frames: _ } = *known;
+            Remembered { id: *id, epoch, next_seq, last_time }
+        };
+        let mut all: Vec<_> = self.by_id.iter().map(of).collect();
+        all.sort_unstable_by_key(|one| one.id);
+        all
+    }
+
+    /// The table of these producers, with what is known here of their frames.
+    #[must_use]
+    pub fn of(&self, remembered: &[Remembered]) -> Self {
+        let known = |one: &Remembered| {
+            let Remembered { id, epoch, next_seq, last_time } = *one;
+            let frames = self.by_id.get(&id).map(|known| known.frames.clone()).unwrap_or_default();
+            (id, Known { epoch, next_seq, last_time, frames })
+        };
+        Self { by_id: remembered.iter().take(PRODUCERS_MAX).map(known).collect() }
     }
 
     fn forget_oldest(&mut self) {

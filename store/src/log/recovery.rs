@@ -434,7 +434,7 @@ pub fn keep_copy(site: &Site, segment: &Segment) -> io::Result<()> {
 }
 
 /// Copies a range of a log file into quarantine; where to.
-fn keep(site: &Site, file: &dyn DiskFile, base_frame: u64, from: u64, until: u64) -> io::Result<PathBuf> {
+pub fn keep(site: &Site, file: &dyn DiskFile, base_frame: u64, from: u64, until: u64) -> io::Result<PathBuf> {
     const CHUNK: usize = 1024 * 1024;
     site.disk.create_dir(&site.quarantine)?;
     let name = format!("{}-{base_frame:020}-{from}-{}.tail", site.label, Timestamp::now().0);

@@ -3,6 +3,8 @@
 //! Frames are staged with the numbers that they will have, and written together. Only when the write has succeeded does
 //! the state take them in, so a failed write leaves nothing behind.
 
+mod load;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use logstore_api::{NamespaceName, Problem};
 use crate::disk::dry::{Act, DryDisk};
 use crate::disk::{Disk, DiskFile};
 use crate::engine::namespace::Namespace;
-use crate::engine::root::{Node, RootError, read_node};
+use crate::engine::root::{Node, Root, RootError, read_node};
 use crate::engine::{Engine, StartError};
 use crate::log::Partition;
 use crate::log::read::Range;
@@ -87,6 +87,14 @@ impl StoppedRoot {
             Some(lock) => Ok(Self { path: path.to_owned(), disk, lock }),
             None => Err(OfflineError::InUse(shown)),
         }
+    }
+
+    /// Takes a root, made where there is none.
+    pub fn take_or_make(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, OfflineError> {
+        if disk.list(&path.join("ns")).is_err() {
+            drop(Root::open(Arc::clone(&disk), path.to_owned(), false)?);
+        }
+        Self::take(disk, path)
     }
 
     /// Where it is.

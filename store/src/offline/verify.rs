@@ -312,7 +312,7 @@ fn rehearse(root: &StoppedRoot, only: Option<&NamespaceName>, findings: &mut Fin
 }
 
 /// What an act of a start means to a person; `None` for what every start does.
-fn describe(act: &Act, root: &Path) -> Option<String> {
+pub fn describe(act: &Act, root: &Path) -> Option<String> {
     let path = match act {
         Act::Write(path) | Act::Change(path) | Act::Cut { path, .. } | Act::Remove(path) => path,
     };

@@ -13,7 +13,7 @@ use super::columns::{self, ColumnsFile};
 use super::paged::{self, Footer, Identity, PagedFile};
 use super::tables::Tables;
 use super::tags::{self, TagsFile};
-use crate::disk::Disk;
+use crate::disk::{Disk, Open};
 use crate::log::index::{ENTRY_LEN, Entries, Entry, SparseIndex};
 
 /// First bytes of the footer of the sparse index.
@@ -174,4 +174,11 @@ pub fn damaged_files(disk: &dyn Disk, log_path: &Path, seed: u64, list: Option<&
         }
     };
     files.into_iter().filter(is_damaged).map(|(extension, _)| extension).collect()
+}
+
+/// Whether each side file that the seal names is there.
+pub fn are_there(disk: &dyn Disk, log_path: &Path, list: &SideFileList) -> bool {
+    let named = [("idx", true), ("tags", list.tags.is_some()), ("cols", list.cols.is_some())];
+    let is_there = |extension: &str| disk.open(&log_path.with_extension(extension), Open::Read).is_ok();
+    named.iter().all(|(extension, named)| !named || is_there(extension))
 }

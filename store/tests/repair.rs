@@ -1,0 +1,87 @@
+//! `logstore repair` on the files of a stopped store.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr, reason = "a test from outside")]
+
+mod common;
+
+use std::path::Path;
+
+use common::{Start, Store, contents, eventually, run_on};
+use serde_json::json;
+
+fn stopped() -> Store {
+    let mut store = Store::new();
+    store.put("/v1/namespaces/orders", &json!({"rotation": {"max_segment_bytes": 65536}}));
+    for number in 0..12 {
+        store.append(format!("record {number} {}", "x".repeat(20_000)).as_bytes());
+    }
+    let logs = store.logs("orders");
+    eventually("side files", || logs[..logs.len() - 1].iter().all(|log| log.with_extension("seal").exists()));
+    assert!(store.stop().success());
+    store
+}
+
+fn change(path: &Path, act: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    act(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn headers_tails_and_side_files_are_mended_and_what_was_there_is_kept() {
+    let store = stopped();
+    let sound = run_on(&store.root, &["export", "--namespace", "orders"]).1;
+    let logs = store.logs("orders");
+    change(&logs[0], |bytes| bytes[20] ^= 1);
+    change(&logs[1].with_extension("idx"), |bytes| bytes[3] ^= 1);
+    std::fs::remove_file(logs[2].with_extension("seal")).unwrap();
+    change(logs.last().unwrap(), |bytes| bytes.truncate(bytes.len() - 3));
+    let before = contents(&store);
+    let (code, planned, stderr) = run_on(&store.root, &["repair"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for what in [
+        "change ns/orders/0/00000000000000000000.log",
+        ".idx",
+        ".seal",
+        "cut ns/orders/0/",
+        "keep what is cut off",
+        "--yes",
+    ] {
+        assert!(planned.contains(what), "{what}: {planned}");
+    }
+    assert!(contents(&store) == before, "nothing is done unasked");
+    let (code, done, stderr) = run_on(&store.root, &["repair", "--yes"]);
+    assert!(code == 0 && done.contains("done; "), "{done} {stderr}");
+    assert_eq!(std::fs::read_dir(store.root.join("quarantine")).unwrap().count(), 2, "a header and a tail");
+    let (code, verified, _) = run_on(&store.root, &["verify"]);
+    assert!(code == 0 && verified.starts_with("verified 12 records"), "{verified}");
+    assert_eq!(run_on(&store.root, &["export", "--namespace", "orders"]).1, sound);
+    assert_eq!(run_on(&store.root, &["repair"]).1, "nothing to mend\n");
+    let again = Store::on(&store.root, &Start::default());
+    assert_eq!((again.texts("start").len(), again.append(b"more")), (12, 12));
+}
+
+#[test]
+fn damaged_records_stay_damaged_and_the_rest_is_mended() {
+    let store = stopped();
+    let logs = store.logs("orders");
+    change(&logs[0], |bytes| {
+        let at = bytes.len() / 2;
+        bytes[at] ^= 1;
+    });
+    std::fs::remove_file(logs[1].with_extension("seal")).unwrap();
+    let (code, _, stderr) = run_on(&store.root, &["repair", "--yes"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(logs[1].with_extension("seal").exists());
+    let (code, verified, _) = run_on(&store.root, &["verify"]);
+    assert!(code == 1 && verified.matches("do not verify").count() == 1 && !verified.contains("note: "), "{verified}");
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_refused() {
+    let store = stopped();
+    let before = contents(&store);
+    let (code, _, stderr) = run_on(&store.root, &["repair", "--yes", "--namespace", "nope"]);
+    assert!(code == 1 && stderr.contains("there is no namespace \"nope\""), "{stderr}");
+    assert!(contents(&store) == before);
+}
