@@ -20,3 +20,6 @@ pub mod repair;
 pub mod walk;
 
 pub use root::{OfflineError, StoppedRoot};
+
+#[cfg(test)]
+mod tests;
