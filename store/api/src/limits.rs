@@ -24,6 +24,8 @@ pub const TAG_EXPRESSION_BYTES_MAX: usize = 4096;
 pub const TAG_EXPRESSION_DEPTH_MAX: usize = 32;
 /// Tags in a tag expression.
 pub const TAG_EXPRESSION_TERMS_MAX: usize = 64;
+/// How long one answer looks for records that fit, in milliseconds; then it says where to go on.
+pub const SELECT_MILLIS_MAX: u64 = 1_000;
 /// Named i64 indices of a namespace.
 pub const INDICES_MAX: usize = 8;
 /// The name of an index.

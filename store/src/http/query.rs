@@ -125,6 +125,17 @@ pub fn number(text: &str, name: &str, max: u64) -> Result<u64, Problem> {
     }
 }
 
+/// A decimal number of 64 bits, with a sign where it is negative.
+pub fn integer(text: &str, name: &str) -> Result<i64, Problem> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| plain).ok_or_else(|| {
+        let expected = format!("a whole number from {} to {}", i64::MIN, i64::MAX);
+        let detail = format!("{name} is {text:?}; give {expected}");
+        Problem::new(Code::InvalidArgument, detail).field(name).expected(expected).got(text)
+    })
+}
+
 fn duration(text: &str, name: &str, max: Duration) -> Result<Duration, Problem> {
     let parsed = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
         (Some(digits), _) => number(digits, name, u64::MAX).ok().map(Duration::from_millis),

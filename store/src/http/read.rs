@@ -2,9 +2,11 @@
 
 pub mod print;
 pub mod request;
+pub mod select;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +14,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Uri};
 use logstore_api::limits::READ_BYTES_MAX;
 use logstore_api::{Code, Problem, header};
+use tokio::sync::watch;
 
 use self::request::{Order, Request};
 use super::accept::Form;
@@ -23,6 +26,7 @@ use crate::engine::namespace::{Namespace, recovering};
 use crate::engine::partitions::OPENING_WAIT;
 use crate::log::Partition;
 use crate::log::cursor::LogRecord;
+use crate::log::find::select::{Selected, Selection};
 use crate::log::read::{Flow, Range};
 use crate::log::shared::Published;
 
@@ -40,11 +44,35 @@ pub async fn read(
     namespace.check_read()?;
     let partition = opened(&namespace, namespace.partition_named(request.partition)?).await?;
     let request = with_times_found(&namespace, &partition, request).await?;
-    let (range, view) = range_when_ready(&app, &partition, &request).await?;
-    let share =
-        app.budgets.read(partition.bytes_at_most(range).unwrap_or(request.max_bytes).min(request.max_bytes)).await?;
-    let (next, body) = blocking(move || records(&namespace, &partition, range, &request, view)).await?;
-    Ok(answer(request.form, body, next, view, share))
+    let reading = match &request.select {
+        Some(select) => select::read(&app, &namespace, &partition, &request, select).await?,
+        None => read_range(&app, namespace, partition, &request).await?,
+    };
+    Ok(answer(request.form, reading))
+}
+
+/// What an answer is made from.
+struct Reading {
+    /// Where to go on.
+    next: u64,
+    body: Vec<u8>,
+    /// The log as the reader sees it.
+    view: Published,
+    share: Share,
+}
+
+async fn read_range(
+    app: &App,
+    namespace: Arc<Namespace>,
+    partition: Arc<Partition>,
+    request: &Request,
+) -> Result<Reading, Problem> {
+    let (range, view) = range_when_ready(app, &partition, request).await?;
+    let bytes = partition.bytes_at_most(range).unwrap_or(request.max_bytes).min(request.max_bytes);
+    let share = app.budgets.read(bytes).await?;
+    let asked = request.clone();
+    let page = blocking(move || records(&namespace, &partition, range, &asked, view, None)).await?;
+    Ok(Reading { next: page.next, body: page.body, view, share })
 }
 
 /// A log, opened off the threads that serve connections where it was not open. The opening goes on after the caller
@@ -84,17 +112,8 @@ async fn range_when_ready(app: &App, partition: &Partition, request: &Request) -
     let mut view = request.level.view(*updates.borrow_and_update());
     let first = request.first(view)?;
     if first == view.end && first < request.until() && !request.wait.is_zero() {
-        let mut draining = app.draining.clone();
-        let has_more = |published: &Published| request.level.view(*published).end > first;
-        let more = async { updates.wait_for(has_more).await.map(|published| *published) };
-        tokio::select! {
-            result = tokio::time::timeout(request.wait, more) => {
-                if let Ok(Ok(now)) = result {
-                    view = request.level.view(now);
-                }
-            }
-            () = drain_begun(&mut draining) => {}
-        }
+        let give_up_at = tokio::time::Instant::now() + request.wait;
+        view = wait_for_more(app, &mut updates, request, first, give_up_at).await.unwrap_or(view);
     }
     if first < view.start {
         return Err(trimmed(first, view));
@@ -102,14 +121,42 @@ async fn range_when_ready(app: &App, partition: &Partition, request: &Request) -
     Ok((request.range(first, view), view))
 }
 
-/// Reads and prints, and says where to go on; blocking.
+/// The log as the reader sees it once it ends behind an offset; `None` where the time is over or the store stops first.
+async fn wait_for_more(
+    app: &App,
+    updates: &mut watch::Receiver<Published>,
+    request: &Request,
+    end: u64,
+    give_up_at: tokio::time::Instant,
+) -> Option<Published> {
+    let mut draining = app.draining.clone();
+    let has_more = |published: &Published| request.level.view(*published).end > end;
+    let more = async { updates.wait_for(has_more).await.map(|published| *published) };
+    tokio::select! {
+        result = tokio::time::timeout_at(give_up_at, more) => {
+            result.ok()?.ok().map(|published| request.level.view(published))
+        }
+        () = drain_begun(&mut draining) => None,
+    }
+}
+
+/// Records that were read and printed.
+struct Page {
+    /// Where to go on.
+    next: u64,
+    body: Vec<u8>,
+    count: usize,
+}
+
+/// Reads and prints; blocking. A selection has a time at which the answer says where to go on.
 fn records(
     namespace: &Namespace,
     partition: &Partition,
     range: Range,
     request: &Request,
     view: Published,
-) -> Result<(u64, Vec<u8>), Problem> {
+    selection: Option<(&Selection, Instant)>,
+) -> Result<Page, Problem> {
     let mut body = Vec::new();
     let (mut count, mut bytes) = (0, 0);
     let sink = |record: &LogRecord<'_>| {
@@ -124,12 +171,18 @@ fn records(
         let full = count >= request.limit || body.len() >= READ_BYTES_MAX;
         if full { Flow::Stop } else { Flow::Continue }
     };
-    let ended = read_in_order(partition, range, request.order, view, sink);
+    let ended = match selection {
+        None => read_in_order(partition, range, request.order, view, sink),
+        Some((selection, deadline)) => {
+            let ended = partition.select(selection, range, request.order.direction(), deadline, sink);
+            ended.map(|ended| Ended::of_selection(&ended, range, request.order, view))
+        }
+    };
     let Ended { next, stopped } = ended.map_err(|error| namespace.internal("read the log", &error))?;
     // What was read before it is answered first: the next read begins at the obstacle, and is told.
     match stopped {
         Some(problem) if count == 0 => Err(problem),
-        _ => Ok((next, body)),
+        _ => Ok(Page { next, body, count }),
     }
 }
 
@@ -137,6 +190,18 @@ fn records(
 struct Ended {
     next: u64,
     stopped: Option<Problem>,
+}
+
+impl Ended {
+    fn of_selection(ended: &Selected, range: Range, order: Order, view: Published) -> Self {
+        let Selected { next, damaged: damage, begins_at } = *ended;
+        let damage = damage.map(|Range { from, until }| match order {
+            Order::OldestFirst => damaged(from, until),
+            Order::NewestFirst => damaged_before(from, until),
+        });
+        let gone = begins_at.map(|start| trimmed(range.from, Published { start, ..view }));
+        Self { next, stopped: damage.or(gone) }
+    }
 }
 
 fn read_in_order(
@@ -158,7 +223,8 @@ fn read_in_order(
     Ok(Ended { next: ended.next, stopped: damage.or(gone) })
 }
 
-fn answer(form: Form, body: Vec<u8>, next: u64, view: Published, share: Share) -> Response {
+fn answer(form: Form, reading: Reading) -> Response {
+    let Reading { next, body, view, share } = reading;
     // The share is given back when the answer has left.
     let body = axum::body::Body::new(super::body::Held::new(body, share));
     let mut response = body.into_response();

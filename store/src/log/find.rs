@@ -10,9 +10,10 @@
 //! Everything here is derived from the log, and made again from it where it is missing or damaged.
 //!
 //! Pure: [`expression`], [`ordinals`], [`codec`], [`postings`], [`tables`]. With files: [`paged`], [`tags`], [`columns`],
-//! [`side`].
+//! [`side`], [`select`].
 
 pub mod expression;
+pub mod select;
 
 pub mod ordinals;
 
@@ -97,6 +98,12 @@ impl Finding {
         self.remaking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Bytes that the tags and values of active segments take.
+    #[must_use]
+    pub fn tables_bytes(&self) -> usize {
+        self.tables_bytes.load(Ordering::Relaxed)
+    }
+
     /// Notes that tables that took `before` bytes take `now`.
     fn count_tables(&self, before: usize, now: usize) {
         self.tables_bytes.fetch_add(now, Ordering::Relaxed);
@@ -109,7 +116,7 @@ impl Finding {
     /// the average.
     #[must_use]
     pub fn is_too_large(&self, bytes: usize) -> bool {
-        let all = self.tables_bytes.load(Ordering::Relaxed);
+        let all = self.tables_bytes();
         let count = self.tables_count.load(Ordering::Relaxed);
         bytes > 0 && all > self.limits.tables_bytes && bytes >= all / count.max(1)
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, TryLockError};
+use std::time::Instant;
 
 use logstore_api::fence::{PartitionTail, Reign};
 use logstore_api::frame::FrameView;
@@ -12,6 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::backward::{self, EndedBackward};
 use super::cursor::LogRecord;
+use super::find::ordinals::Direction;
+use super::find::select::{self, Read, Reads, Search, Selected, Selection};
 use super::mend;
 use super::read::{self, Ended, Flow, Range};
 use super::recovery::{self, CleanMark, Recovered};
@@ -157,6 +160,31 @@ impl Partition {
             self.shared.note_hole(from, ended.next);
         }
         Ok(ended)
+    }
+
+    /// Gives records that fit a selection to `sink`, in this direction; `range` lies between start and end. When the
+    /// deadline is over the answer says where to go on.
+    pub fn select(
+        &self,
+        selection: &Selection,
+        range: Range,
+        direction: Direction,
+        deadline: Instant,
+        sink: impl FnMut(&LogRecord<'_>) -> Flow,
+    ) -> io::Result<Selected> {
+        let mut search = Search::new(self.shared.segments(), selection, range, direction);
+        select::select(&mut search, self, deadline, sink)
+    }
+
+    /// Whether any record of a range fits a selection. No record is read.
+    pub fn any_fits(&self, selection: &Selection, range: Range) -> io::Result<bool> {
+        let mut search = Search::new(self.shared.segments(), selection, range, Direction::Up);
+        while let Some(batch) = search.next_batch()? {
+            if !batch.offsets.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The first offset whose record is of this time or later; `None` where there is none yet.
@@ -387,6 +415,27 @@ impl Partition {
             Err(error) => {
                 tracing::warn!(partition = %self.shared.site.label, %error, "failed to end a log in an orderly way; the next start verifies it");
                 None
+            }
+        }
+    }
+}
+
+impl Reads for Partition {
+    fn read(
+        &self,
+        range: Range,
+        direction: Direction,
+        sink: &mut dyn FnMut(&LogRecord<'_>) -> Flow,
+    ) -> io::Result<Read> {
+        match direction {
+            Direction::Up => {
+                let Ended { next, damaged_until, begins_at } = self.read(range, sink)?;
+                Ok(Read { next, damaged: damaged_until.map(|until| Range { from: next, until }), begins_at })
+            }
+            Direction::Down => {
+                let EndedBackward { next, damaged_from, is_trimmed } = self.read_backward(range, sink)?;
+                let damaged = damaged_from.map(|from| Range { from, until: next });
+                Ok(Read { next, damaged, begins_at: is_trimmed.then_some(next) })
             }
         }
     }

@@ -227,14 +227,17 @@ impl Segment {
         self.sealed.load(Ordering::Relaxed)
     }
 
-    /// Whether a seal names side files that were not found damaged.
+    /// Whether its side files are there, as far as that can be told without reading all of them.
     #[must_use]
     pub fn find_seal(&self) -> bool {
-        let sealed = !self.distrusted.load(Ordering::Relaxed) && self.read_seal().is_some();
-        if sealed {
-            self.sealed.store(true, Ordering::Relaxed);
-        }
-        sealed
+        let known = self.known().clone();
+        let files = match known {
+            Some(Finder::Files(_)) => true,
+            Some(Finder::Memory(_)) => false,
+            None => self.use_files().is_some(),
+        };
+        self.sealed.store(files, Ordering::Relaxed);
+        files
     }
 
     fn read_seal(&self) -> Option<Seal> {
@@ -280,6 +283,17 @@ impl Segment {
 
     fn set_finder(&self, finder: Option<Finder>) {
         *self.finder.write().unwrap_or_else(PoisonError::into_inner) = finder;
+    }
+
+    /// Whether a frame would bring more different tags than a segment may have. A frame without a new one never does.
+    #[must_use]
+    pub fn has_too_many_tags_with(&self, frame: &FrameView<'_>) -> bool {
+        match &*self.known() {
+            Some(Finder::Memory(tables)) => {
+                tables::read(tables).has_too_many_tags_with(frame, self.side.finding.limits.segment_tags)
+            }
+            _ => false,
+        }
     }
 
     /// Whether its tables in memory are to go to the disk, because those of all logs have become too large.
@@ -375,12 +389,16 @@ impl Segment {
         if let Some(finder) = self.known().clone() {
             return Ok(finder);
         }
-        if let Some(files) = self.open_files() {
-            let finder = Finder::Files(Arc::new(files));
-            self.set_finder(Some(finder.clone()));
-            return Ok(finder);
+        match self.use_files() {
+            Some(files) => Ok(files),
+            None => self.remade().map(Finder::Memory),
         }
-        self.remade().map(Finder::Memory)
+    }
+
+    fn use_files(&self) -> Option<Finder> {
+        let finder = Finder::Files(Arc::new(self.open_files()?));
+        self.set_finder(Some(finder.clone()));
+        Some(finder)
     }
 
     /// Its side files, where a seal names them and they are what it names.
@@ -402,8 +420,17 @@ impl Segment {
         }
     }
 
+    /// The same where it was side files that have failed; whether it was.
+    pub fn distrust_files(&self, error: &io::Error) -> bool {
+        let files = matches!(&*self.known(), Some(Finder::Files(_)));
+        if files {
+            self.distrust(error);
+        }
+        files
+    }
+
     /// Side files that are damaged are used no more; they are written again when the log is tended.
-    pub fn distrust(&self, error: &dyn std::fmt::Display) {
+    fn distrust(&self, error: &dyn std::fmt::Display) {
         tracing::warn!(path = %self.path().display(), %error, "a side file cannot be used; it is made again from the log");
         self.distrusted.store(true, Ordering::Relaxed);
         self.sealed.store(false, Ordering::Relaxed);
@@ -427,7 +454,7 @@ impl Segment {
     fn remake_tables(&self) -> io::Result<Tables> {
         let mut tables = Tables::new(self.header.base_offset);
         let mut sums = (self.header.base_payload_sum, self.header.base_address);
-        let (mut scan, mut damaged) = (self.scan(), false);
+        let (mut scan, mut damaged, mut last_time) = (self.scan(), false, i64::MIN);
         loop {
             match scan.step()? {
                 Found::Frame { position, frame } => {
@@ -436,9 +463,14 @@ impl Segment {
                         let (payload, address) = frame.sums();
                         sums = (sums.0 + payload, sums.1 + address);
                     }
+                    last_time = last_time.max(frame.header().numbers.time_us);
                 }
                 Found::End if damaged => break,
-                Found::End => return Ok(tables),
+                Found::End => {
+                    // Without a seal it was only known when the next segment was begun.
+                    self.last_time.fetch_min(last_time, Ordering::Relaxed);
+                    return Ok(tables);
+                }
                 Found::Damage { .. } | Found::Tail { .. } => damaged = true,
             }
         }

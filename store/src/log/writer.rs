@@ -110,6 +110,9 @@ impl Writer {
         if let Err(problem) = self.make_room(shared, draft.frame_len() as u64, true) {
             return shared.refuse(reply, problem);
         }
+        if let Err(problem) = self.check_tags(shared, &draft) {
+            return shared.refuse(reply, problem);
+        }
         let numbers = self.next_numbers(Timestamp::now());
         let what = What::Appended {
             offset: Some(numbers.base_offset),
@@ -154,6 +157,12 @@ impl Writer {
         let bytes = place.frames[known..].iter().map(|frame| frame.draft.frame_len() as u64).sum();
         if bytes > 0
             && let Err(problem) = self.make_room(shared, bytes, true)
+        {
+            return shared.refuse(reply, problem);
+        }
+        // A copy cannot refuse what the others take; it begins a segment instead.
+        if place.frames[known..].iter().any(|frame| self.has_too_many_tags_with(&frame.draft))
+            && let Err(problem) = self.roll(shared)
         {
             return shared.refuse(reply, problem);
         }
@@ -231,6 +240,24 @@ impl Writer {
         self.staged_bytes += draft.frame_len() as u64;
         let until = Mark { frame: self.staged_tail.next_frame, offset: self.staged_tail.next_offset };
         self.staged.push(Staged { frame: Some((draft, wire_checksum)), level, until, answer });
+    }
+
+    /// Refuses a frame that would bring more different tags than a segment may have.
+    ///
+    /// Frames that are staged for the same write are not counted: the bound may be passed by a batch.
+    fn check_tags(&self, shared: &Shared, draft: &Draft) -> Result<(), Problem> {
+        if !self.has_too_many_tags_with(draft) {
+            return Ok(());
+        }
+        let max = shared.site.finding.limits.segment_tags;
+        let detail = format!(
+            "the segment has {max} different tags, and this would be more; put what differs from record to record into a key or an index, or wait for the next segment"
+        );
+        Err(Problem::new(Code::TooManyTags, detail).field("tags").expected(max))
+    }
+
+    fn has_too_many_tags_with(&self, draft: &Draft) -> bool {
+        self.active.as_ref().is_some_and(|active| active.has_too_many_tags_with(&draft.view()))
     }
 
     /// Writes what is staged; takes it into the state and the line only when that has succeeded.

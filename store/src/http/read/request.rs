@@ -8,14 +8,16 @@ use logstore_api::limits::{
 };
 use logstore_api::{Code, Problem, Timestamp};
 
+use super::select::Select;
 use super::{beyond_end, trimmed};
 use crate::http::accept::Form;
 use crate::http::query::{self, Query};
+use crate::log::find::ordinals::Direction;
 use crate::log::read::Range;
 use crate::log::shared::Published;
 
 /// A read, as its query and headers say.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// The first record wanted.
     pub from: Place,
@@ -29,6 +31,8 @@ pub struct Request {
     pub level: Level,
     /// Records, at most.
     pub limit: usize,
+    /// What they have to be; all where left out.
+    pub select: Option<Select>,
     /// Bytes of data, at most; one record is always sent.
     pub max_bytes: usize,
     /// How long to wait for a first record.
@@ -80,7 +84,7 @@ impl Request {
     /// Takes a request apart.
     pub fn parse(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let known = ["from", "until", "partition", "limit", "max_bytes", "wait", "order", "level", "meta"];
-        let query = Query::parse(uri.query(), &known)?;
+        let query = Query::parse(uri.query(), &[&known[..], &Select::PARAMETERS].concat())?;
         let limit = query.number("limit", READ_RECORDS_MAX as u64)?.unwrap_or(READ_RECORDS_DEFAULT as u64);
         let max_bytes = query.number("max_bytes", READ_BYTES_MAX as u64)?.unwrap_or(READ_BYTES_DEFAULT as u64);
         let request = Self {
@@ -90,6 +94,7 @@ impl Request {
             order: query.choice("order", &Order::WORDS)?.unwrap_or(Order::OldestFirst),
             level: level(&query)?,
             limit: usize::try_from(limit).unwrap_or(READ_RECORDS_MAX),
+            select: Select::parse(&query)?,
             max_bytes: usize::try_from(max_bytes).unwrap_or(READ_BYTES_MAX),
             wait: query.duration("wait", Duration::from_secs(WAIT_SECONDS_MAX))?.unwrap_or_default(),
             form: Form::negotiate(headers)?,
@@ -100,7 +105,8 @@ impl Request {
     }
 
     fn check_wait(&self) -> Result<(), Problem> {
-        if self.order == Order::OldestFirst || self.wait.is_zero() {
+        let holds = self.select.as_ref().is_some_and(Select::waits_for_max);
+        if self.order == Order::OldestFirst || self.wait.is_zero() || holds {
             return Ok(());
         }
         let detail = "wait is for records that are to come, and order=desc begins with the last that is there; leave one of them out";
@@ -146,6 +152,13 @@ impl Request {
         }
     }
 
+    /// Everything that is wanted, from the first record on.
+    #[must_use]
+    pub fn whole_range(&self, first: u64, view: Published) -> Range {
+        let until = view.end.min(self.until()).max(first);
+        Range { from: first, until: if self.limit == 0 { first } else { until } }
+    }
+
     /// What is read for this answer, from the first record wanted: no more offsets than records may come.
     #[must_use]
     pub fn range(&self, first: u64, view: Published) -> Range {
@@ -185,6 +198,15 @@ fn no_place(field: &str, text: &str, expected: &str) -> Problem {
 }
 
 impl Order {
+    /// The way through the log.
+    #[must_use]
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::OldestFirst => Direction::Up,
+            Self::NewestFirst => Direction::Down,
+        }
+    }
+
     const WORDS: [(&str, Self); 2] = [("asc", Self::OldestFirst), ("desc", Self::NewestFirst)];
 }
 

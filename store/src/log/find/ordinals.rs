@@ -17,7 +17,7 @@ pub enum Direction {
 impl Direction {
     /// Whether `a` comes before `b`.
     #[must_use]
-    pub fn before(self, a: u32, b: u32) -> bool {
+    pub fn before<T: Ord>(self, a: T, b: T) -> bool {
         match self {
             Self::Up => a < b,
             Self::Down => a > b,
@@ -154,7 +154,7 @@ impl Ordinals for Or {
     }
 
     fn estimate(&self) -> u64 {
-        self.parts.iter().map(|(part, _)| part.estimate()).sum()
+        self.parts.iter().fold(0, |sum, (part, _)| part.estimate().saturating_add(sum))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything by which records of one segment are found, in memory: what grows with the active segment, and what is made
 //! again from the log where side files are missing.
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use logstore_api::frame::{FrameView, Kind, Meta};
@@ -81,6 +82,19 @@ impl Tables {
         };
         meta.tags.iter().for_each(|tag| self.tags.note(tag, ordinal));
         meta.indices.iter().for_each(|(index, value)| self.columns.note(*index, ordinal, *value));
+    }
+
+    /// Whether a frame would bring more different tags than `max`. A frame without a new one never does.
+    #[must_use]
+    pub fn has_too_many_tags_with(&self, frame: &FrameView<'_>, max: usize) -> bool {
+        // A tag takes a byte at least, so most often nothing needs to be decoded.
+        let more_at_most: usize = frame.records().map(|record| record.header.meta_len).sum();
+        if self.tags.len() + more_at_most <= max {
+            return false;
+        }
+        let metas = frame.records().filter_map(|record| record.meta().ok());
+        let new: HashSet<Vec<u8>> = metas.flat_map(|meta| meta.tags).filter(|tag| !self.tags.knows(tag)).collect();
+        !new.is_empty() && self.tags.len() + new.len() > max
     }
 
     /// About how many bytes tags and values take.
