@@ -31,7 +31,7 @@ test: test-rust test-go ## Run all fast tests
 .PHONY: test-rust
 test-rust:
 	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace
+	FLIPS=10000 $(CARGO) test --locked --workspace
 
 .PHONY: test-go
 test-go:
@@ -63,6 +63,10 @@ BINARY ?=
 torture: ## Kill the store under load, CYCLES times, and show that nothing is lost (SEED=N repeats, BINARY=FILE is killed)
 	$(CARGO) test --locked --quiet -p logstore-store --test torture -- --cycles $(CYCLES) \
 		$(if $(SEED),--seed $(SEED)) $(if $(BINARY),--binary $(abspath $(BINARY)))
+
+.PHONY: flips
+flips: ## Flip every byte of a segment of 1 MiB and of every other file, and show that each is noticed
+	FLIPS=all $(CARGO) test --locked --release -p logstore-store --test flips -- --nocapture
 
 .PHONY: image
 image: ## Make the container image target/image/logstore.tar, without a container engine

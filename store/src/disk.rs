@@ -10,6 +10,7 @@
 pub mod dry;
 #[cfg(test)]
 pub(crate) mod faulty;
+pub mod memory;
 mod real;
 
 use std::io::{self, IoSlice};

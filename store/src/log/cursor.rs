@@ -327,7 +327,8 @@ impl Cursor {
         let peeked = RecordHeader::peek(self.window.get(self.position, RECORD_HEADER_LEN.min(room))?);
         if let Some(damaged) = peeked.filter(|header| header.record_len() < room) {
             let next = self.position + damaged.record_len() as u64;
-            if frame.ordinal + 1 < frame.header.record_count && self.sound_record(frame, next)?.is_some() {
+            let rest = InFrame { ordinal: frame.ordinal + 1, ..frame };
+            if self.leads_to_the_end(rest, next)? && self.sound_record(rest, next)?.is_some() {
                 frame.ordinal += 1;
                 self.frame = Some(frame);
                 self.position = next;
@@ -340,6 +341,19 @@ impl Cursor {
         self.frame = None;
         self.offset = frame.header.numbers.base_offset + u64::from(frame.header.record_count);
         Ok(Found::Hole { from, until: Some(self.offset) })
+    }
+
+    /// Whether from this position on the lengths of the records that are still to come lead exactly to the frame's end. A
+    /// damaged length may lead to a sound record that is not the next one, and only their number tells.
+    fn leads_to_the_end(&mut self, frame: InFrame, mut position: u64) -> io::Result<bool> {
+        let end = frame.end - TRAILER_LEN as u64;
+        for _ in frame.ordinal..frame.header.record_count {
+            let room = usize::try_from(end - position).unwrap_or(0);
+            let peeked = RecordHeader::peek(self.window.get(position, RECORD_HEADER_LEN.min(room))?);
+            let Some(header) = peeked.filter(|header| header.record_len() <= room) else { return Ok(false) };
+            position += header.record_len() as u64;
+        }
+        Ok(frame.ordinal < frame.header.record_count && position == end)
     }
 
     /// Up to the next frame that verifies.

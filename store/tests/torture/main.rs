@@ -21,6 +21,7 @@
 mod common;
 mod load;
 mod oracle;
+#[path = "../common/random.rs"]
 mod random;
 mod reader;
 

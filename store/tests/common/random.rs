@@ -1,16 +1,18 @@
 //! Numbers that look random and can be repeated: SplitMix64.
 
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
 use std::time::Duration;
 
 /// A sequence, all of it given by its seed.
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,15 +21,15 @@ impl Random {
     }
 
     /// A number below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    pub(crate) fn one_in(&mut self, count: u64) -> bool {
+    pub fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
 
-    pub(crate) fn duration(&mut self, from: Duration, until: Duration) -> Duration {
+    pub fn duration(&mut self, from: Duration, until: Duration) -> Duration {
         let span = u64::try_from(until.saturating_sub(from).as_micros()).unwrap();
         from + Duration::from_micros(self.below(span + 1))
     }
