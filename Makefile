@@ -68,6 +68,13 @@ torture: ## Kill the store under load, CYCLES times, and show that nothing is lo
 flips: ## Flip every byte of a segment of 1 MiB and of every other file, and show that each is noticed
 	FLIPS=all $(CARGO) test --locked --release -p logstore-store --test flips -- --nocapture
 
+SECONDS_EACH ?= 60
+TARGETS ?=
+
+.PHONY: fuzz
+fuzz: ## Fuzz everything that reads bytes of others, each for SECONDS_EACH (TARGETS="frames recovery" for some)
+	store/fuzz/run $(SECONDS_EACH) $(TARGETS)
+
 .PHONY: image
 image: ## Make the container image target/image/logstore.tar, without a container engine
 	@image/build
