@@ -78,7 +78,7 @@ fn image(second_bytes: u64, stopped: bool) -> Image {
         }
     }
     let engine = writing.run(64 * 1024, |_, appended| appended > 4 * 1024);
-    append(&namespace(&engine, "other"), &Append::of(&[b"one"])).unwrap();
+    append(&namespace(&engine, "other"), 0, &Append::of(&[b"one"])).unwrap();
     if stopped {
         engine.stop();
     }
@@ -101,7 +101,7 @@ impl Writing {
         let mut bytes = 0;
         while !enough(&log, bytes) {
             let mixed = mixed_append(&mut self.random, &mut self.seq, self.image.records.len());
-            let offset = append(&log, &mixed).unwrap().unwrap();
+            let offset = append(&log, 0, &mixed).unwrap().unwrap();
             for (index, data) in mixed.records.into_iter().enumerate() {
                 bytes += data.len() as u64;
                 self.image.records.insert(offset + index as u64, data);
@@ -209,7 +209,7 @@ impl Image {
                 assert!(data == expected, "offset {offset} has other bytes; holes {holes:?}; flipped: {what:?}");
             }
         }
-        let appended = append(&log, &Append::of(&[b"after the damage"])).unwrap().unwrap();
+        let appended = append(&log, 0, &Append::of(&[b"after the damage"])).unwrap().unwrap();
         assert_eq!(appended, end, "flipped: {what:?}");
         appended + 1
     }
@@ -308,7 +308,7 @@ fn a_damaged_length_that_leads_to_a_later_record_moves_no_offset() {
     let disk = MemoryDisk::default();
     let log = namespace(&engine(&disk, StoreConfig::default()).unwrap(), "orders");
     let records: Vec<Vec<u8>> = (0..5).map(|number| vec![b'0' + number; 48]).collect();
-    append(&log, &Append { records: records.clone(), ..Append::default() }).unwrap();
+    append(&log, 0, &Append { records: records.clone(), ..Append::default() }).unwrap();
     let before: BTreeMap<u64, Vec<u8>> = (0..).zip(records).collect();
     let image = Image { disk: disk.clone(), records: before, end: 5 };
     let path = image.logs()[0].clone();
@@ -383,7 +383,7 @@ fn flipped_bytes_of_a_namespaces_configuration_are_noticed_and_the_others_are_se
         let name = NamespaceName::parse("orders").unwrap();
         assert_eq!(engine.get_or_create(&name).unwrap_err().code, "damaged", "byte {at}");
         assert_eq!(engine.put(&name, PutNamespace::default(), false).unwrap_err().code, "damaged", "byte {at}");
-        assert_eq!(append(&namespace(&engine, "other"), &Append::of(&[b"two"])), Ok(Some(1)));
+        assert_eq!(append(&namespace(&engine, "other"), 0, &Append::of(&[b"two"])), Ok(Some(1)));
         engine.stop();
         drop(engine);
         disk.damage(&path, |bytes| *bytes = content(&image.disk, &path)).unwrap();
@@ -449,7 +449,7 @@ fn place(log: &Namespace, number: u64, previous: u32, frame: &[u8]) {
         let Reign { epoch, writer, .. } = reign;
         let place =
             Place { epoch, writer, frame: frame_number, previous, confirmed, durability: Durability::Written, frames };
-        local::work(log, |reply| Work::Place { place, reply }).unwrap();
+        local::work(log, 0, |reply| Work::Place { place, reply }).unwrap();
     }
 }
 

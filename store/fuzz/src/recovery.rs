@@ -40,7 +40,7 @@ fn image(stopped: bool) -> Image {
             let producer = (number % 2 == 0).then_some((u128::from(life) * 100 + u128::from(number), 0));
             let tags = if number % 4 == 0 { vec!["tag".to_owned()] } else { Vec::new() };
             let appended = Append { records: data, producer, tags, ..Append::default() };
-            let offset = append(&log, &appended).expect("it is appended").expect("it is new");
+            let offset = append(&log, 0, &appended).expect("it is appended").expect("it is new");
             records.extend((offset..).zip(appended.records));
         }
         log.partition(0).expect("it is open").tend(Timestamp::now());
@@ -80,7 +80,7 @@ fn start(disk: &MemoryDisk, mut look: impl FnMut(u64, &[u8])) -> Option<u64> {
         records.iter().for_each(|(offset, data)| look(*offset, data));
     }
     log.partition(0).ok()?.tend(Timestamp::now());
-    let offset = append(&log, &Append::of(&[b"new"])).expect("it is appended").expect("it is new");
+    let offset = append(&log, 0, &Append::of(&[b"new"])).expect("it is appended").expect("it is new");
     drop(log);
     let _ = namespace(&engine, "another");
     Some(offset)

@@ -24,8 +24,9 @@ static DISK: LazyLock<MemoryDisk> = LazyLock::new(|| {
     let disk = MemoryDisk::default();
     let engine = engine(&disk, StoreConfig::default()).expect("a store starts");
     let tagged = Append { tags: vec!["a".into()], ..Append::of(&[b"one", b"two"]) };
-    append(&namespace(&engine, "n"), &tagged).expect("it is appended");
-    append(&namespace(&engine, "n"), &Append { alloc: Some(99), ..Append::of(&[b"three"]) }).expect("it is appended");
+    append(&namespace(&engine, "n"), 0, &tagged).expect("it is appended");
+    append(&namespace(&engine, "n"), 0, &Append { alloc: Some(99), ..Append::of(&[b"three"]) })
+        .expect("it is appended");
     engine.stop();
     disk
 });

@@ -64,16 +64,20 @@ pub fn draft(append: &Append, salt: Salt) -> Result<Draft, Problem> {
 }
 
 /// Gives work to a log; what was done.
-pub fn work(log: &Namespace, work: impl FnOnce(logstore_store::log::work::Reply) -> Work) -> Result<What, Problem> {
-    let answer = log.partition(0).unwrap().submit(work).blocking_recv().unwrap();
+pub fn work(
+    log: &Namespace,
+    number: u32,
+    work: impl FnOnce(logstore_store::log::work::Reply) -> Work,
+) -> Result<What, Problem> {
+    let answer = log.partition(number).unwrap().submit(work).blocking_recv().unwrap();
     answer.map(|Done { what, .. }| what).map_err(|problem| *problem)
 }
 
 /// Appends, at the level `written`; the offset of the first record, where it is known.
-pub fn append(log: &Namespace, append: &Append) -> Result<Option<u64>, Problem> {
+pub fn append(log: &Namespace, number: u32, append: &Append) -> Result<Option<u64>, Problem> {
     let draft = draft(append, log.salt())?;
     let (producer, durability) = (append.producer(), Durability::Written);
-    match work(log, |reply| Work::Append { draft, producer, durability, reply })? {
+    match work(log, number, |reply| Work::Append { draft, producer, durability, reply })? {
         What::Appended { offset, .. } => Ok(offset),
         other => panic!("{other:?}"),
     }
