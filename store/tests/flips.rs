@@ -23,11 +23,12 @@ use logstore_store::disk::memory::MemoryDisk;
 use logstore_store::disk::{Disk, Open};
 use logstore_store::engine::Engine;
 use logstore_store::engine::namespace::{Document, Namespace};
-use logstore_store::engine::verify::{Findings, verify};
 use logstore_store::log::cursor::{FRAMES_AT, Window};
 use logstore_store::log::place::{Place, parse_frames};
 use logstore_store::log::scan::{Found, Scan};
 use logstore_store::log::work::Work;
+use logstore_store::offline::root::StoppedRoot;
+use logstore_store::offline::verify::{Findings, verify};
 use random::Random;
 use uuid::Uuid;
 
@@ -219,9 +220,16 @@ fn spot_of(spots: &[Spot], position: u64) -> usize {
     spots.partition_point(|place| place.until <= position)
 }
 
+/// Whether `verify` says something of a file that no log is.
+fn is_noticed(disk: &MemoryDisk, path: &Path) {
+    let faults = look_through(disk).faults;
+    assert!(faults.iter().any(|fault| fault.path == path), "{} is damaged: {faults:?}", path.display());
+}
+
 fn look_through(disk: &MemoryDisk) -> Findings {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    verify(&disk, Path::new(ROOT), None, |_, _| {}).unwrap()
+    let root = StoppedRoot::take(disk, Path::new(ROOT)).unwrap();
+    verify(&root, None, |_, _| {}).unwrap()
 }
 
 /// Divides positions into groups in which no two are in the same frame or in neighbours.
@@ -327,7 +335,7 @@ fn a_damaged_length_that_leads_to_a_later_record_moves_no_offset() {
 #[test]
 fn flipped_bytes_of_side_files_cost_no_record() {
     let image = image(64 * 1024, true);
-    let paths: Vec<PathBuf> = image.disk.files();
+    let (paths, clean) = (image.disk.files(), Path::new(ROOT).join("CLEAN"));
     let derived = |path: &&PathBuf| {
         path.starts_with(image.dir()) && !path.ends_with("confirmed") && path.extension().is_some_and(|e| e != "log")
     };
@@ -351,6 +359,9 @@ fn flipped_bytes_of_side_files_cost_no_record() {
             let noticed = findings.faults.iter().filter(|fault| fault.path == log).count();
             let expected = flipped.iter().filter(|path| **path == log).count();
             assert_eq!(noticed, expected, "byte {at} of the side files of {}: {:?}", log.display(), findings.faults);
+        }
+        if at < content(&image.disk, &clean).len() {
+            is_noticed(&disk, &clean);
         }
         image.served(&disk, &|_| false, image.end, &[at as u64]);
     }
@@ -378,7 +389,7 @@ fn flipped_bytes_of_a_namespaces_configuration_are_noticed_and_the_others_are_se
         let at = usize::try_from(at).unwrap();
         let disk = image.disk.fork();
         disk.damage(&path, |bytes| bytes[at] ^= 1 << random.below(8)).unwrap();
-        assert!(look_through(&disk).faults.iter().any(|fault| fault.path == path), "byte {at}");
+        is_noticed(&disk, &path);
         let engine = engine(&disk, StoreConfig::default()).unwrap();
         let name = NamespaceName::parse("orders").unwrap();
         assert_eq!(engine.get_or_create(&name).unwrap_err().code, "damaged", "byte {at}");
@@ -400,6 +411,7 @@ fn flipped_bytes_of_the_roots_identity_keep_the_store_from_starting() {
         let at = usize::try_from(at).unwrap();
         let disk = image.disk.fork();
         disk.damage(&path, |bytes| bytes[at] ^= 1 << (at % 8)).unwrap();
+        is_noticed(&disk, &path);
         let error = engine(&disk, StoreConfig::default()).unwrap_err().to_string();
         assert!(error.starts_with("/root/node is damaged"), "byte {at}: {error}");
         assert!(disk.files().iter().any(|path| path.ends_with("CLEAN")), "byte {at}: nothing was changed");
@@ -468,6 +480,9 @@ fn flipped_bytes_of_the_writers_reigns_are_noticed() {
     for at in 0..len {
         let disk = image.fork();
         disk.damage(&path, |bytes| bytes[at] ^= 1 << random.below(8)).unwrap();
+        if at < len - last_entry {
+            is_noticed(&disk, &path);
+        }
         match engine(&disk, ordered()) {
             Err(error) => assert!(error.to_string().starts_with("failed to read the fences"), "byte {at}: {error}"),
             // As if its write had not ended: the reign before it is in force, and this copy holds what it held.
@@ -491,6 +506,7 @@ fn a_flipped_byte_of_what_is_confirmed_never_makes_it_more() {
     for at in 0..len {
         let disk = image.fork();
         disk.damage(&path, |bytes| bytes[at] ^= 1 << random.below(8)).unwrap();
+        is_noticed(&disk, &path);
         let tail = engine(&disk, ordered()).unwrap().look(&name).unwrap().partitions[0];
         assert_eq!(tail.next_frame, 4, "byte {at}");
         assert!([3, 4].contains(&tail.confirmed), "byte {at}: {}", tail.confirmed);

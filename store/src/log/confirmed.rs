@@ -76,11 +76,13 @@ impl ConfirmedFile {
     }
 }
 
-/// Whether what is there can be read: a file that holds anything has a sound slot.
+/// Whether each slot that was ever written can be read.
 #[must_use]
 pub fn is_sound(disk: &dyn Disk, dir: &std::path::Path) -> bool {
     match disk.read(&dir.join(FILE_NAME), 2 * SLOT_LEN) {
-        Ok(bytes) => bytes.is_empty() || bytes.as_chunks::<SLOT_LEN>().0.iter().any(|slot| decode(slot).is_some()),
+        Ok(bytes) => {
+            bytes.as_chunks::<SLOT_LEN>().0.iter().all(|slot| *slot == [0; SLOT_LEN] || decode(slot).is_some())
+        }
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }

@@ -272,7 +272,12 @@ fn namespace(
         }
         if !confirmed::is_sound(&**disk, &dir.join(partition.to_string())) {
             let path = dir.join(partition.to_string()).join(confirmed::FILE_NAME);
-            findings.note(&path, 0, Severity::Note, "what is confirmed cannot be read; the writer tells it again");
+            findings.note(
+                &path,
+                0,
+                Severity::Note,
+                "a part of what is confirmed cannot be read; the writer tells it again",
+            );
         }
         let counts = findings.total.since(before);
         let (first_offset, end) = (first_offset.unwrap_or(0), next.map_or(0, |(_, offset)| offset));
