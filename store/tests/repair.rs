@@ -85,3 +85,38 @@ fn a_namespace_that_is_not_there_is_refused() {
     assert!(code == 1 && stderr.contains("there is no namespace \"nope\""), "{stderr}");
     assert!(contents(&store) == before);
 }
+
+#[test]
+fn a_damaged_configuration_is_made_again_with_the_salt_of_the_segments() {
+    let store = stopped();
+    let sound = run_on(&store.root, &["export", "--namespace", "orders"]).1;
+    let config = store.root.join("ns/orders/config");
+    let given = store.root.with_extension("given.json");
+    let repair = |more: &[&str]| {
+        let given = given.display().to_string();
+        run_on(&store.root, &[&["repair", "--namespace", "orders", "--config", &given], more].concat())
+    };
+    std::fs::write(&given, r#"{"rotation": {"max_segment_bytes": 65536}}"#).unwrap();
+    let (code, _, stderr) = repair(&["--yes"]);
+    assert!(code == 1 && stderr.contains("can be read"), "{stderr}");
+    change(&config, |bytes| bytes[3] ^= 1);
+    assert_eq!(run_on(&store.root, &["verify"]).0, 1);
+    std::fs::write(&given, r#"{"partitions": 2}"#).unwrap();
+    let (code, _, stderr) = repair(&["--yes"]);
+    assert!(code == 1 && stderr.contains("partitions is 2"), "{stderr}");
+    std::fs::write(&given, r#"{"rotations": 2}"#).unwrap();
+    assert_eq!(repair(&[]).0, 2);
+    std::fs::write(&given, r#"{"rotation": {"max_segment_bytes": 65536}}"#).unwrap();
+    let before = contents(&store);
+    let (code, planned, _) = repair(&[]);
+    assert!(code == 0 && planned.starts_with("write ns/orders/config\n"), "{planned}");
+    assert!(contents(&store) == before);
+    let incarnation = "0d6a7a3e-92b5-4a94-8f61-3c1b8b1a0001";
+    let (code, done, stderr) = repair(&["--yes", "--incarnation", incarnation]);
+    assert!(code == 0 && done.contains("done; "), "{stderr}");
+    assert_eq!(run_on(&store.root, &["export", "--namespace", "orders"]).1, sound);
+    assert_eq!(run_on(&store.root, &["verify"]).0, 0);
+    let again = Store::on(&store.root, &Start::default());
+    assert_eq!(again.get("/v1/namespaces/orders").json()["incarnation"], incarnation);
+    assert_eq!(again.append(b"more"), 12);
+}

@@ -1,10 +1,16 @@
 //! `logstore repair`: mend the files of a store that is not running.
 
-use logstore_api::NamespaceName;
+use std::path::{Path, PathBuf};
+
+use logstore_api::{NamespaceConfig, NamespaceName};
+use uuid::Uuid;
 
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::stopped::{RootArgs, blocking};
+use crate::disk::{Disk, RealDisk};
+use crate::engine::namespace::DOCUMENT_MAX;
+use crate::offline::repair::config::{NewConfig, restore};
 use crate::offline::repair::{Report, plan, repair};
 
 /// The part of the help that explains the exit codes.
@@ -25,6 +31,12 @@ pub struct Args {
     /// Only this namespace
     #[arg(long, value_name = "NAME")]
     namespace: Option<NamespaceName>,
+    /// Write the namespace's configuration again, which is damaged, from this JSON file; the segments tell its salt
+    #[arg(long, value_name = "FILE", requires = "namespace")]
+    config: Option<PathBuf>,
+    /// The incarnation that the namespace had; a new one where left out
+    #[arg(long, value_name = "ID", requires = "config")]
+    incarnation: Option<Uuid>,
     /// Do it
     #[arg(long)]
     yes: bool,
@@ -36,11 +48,7 @@ pub struct Args {
 /// Where the root cannot be read, or a log cannot be mended.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let yes = args.yes;
-    let Report { acts, failures } = blocking(move || {
-        let (root, only) = (args.root.take()?, args.namespace.as_ref());
-        Ok(if args.yes { repair(root, only)? } else { plan(&root, only)? })
-    })
-    .await?;
+    let Report { acts, failures } = blocking(move || mend(&args)).await?;
     let mut text: String = acts.iter().map(|act| format!("{act}\n")).collect();
     text.push_str(match (acts.is_empty(), yes) {
         (true, _) => "nothing to mend\n",
@@ -49,4 +57,28 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     });
     Output::new().write(text.as_bytes()).await?;
     if failures.is_empty() { Ok(()) } else { Err(Failure::new(Exit::Refused, failures.join("; "))) }
+}
+
+fn mend(args: &Args) -> Result<Report, Failure> {
+    let Args { root, namespace, config, incarnation, yes } = args;
+    let root = root.take()?;
+    let mut acts = Vec::new();
+    if let (Some(name), Some(file)) = (namespace, config) {
+        let new = NewConfig { name: name.clone(), config: read_config(file)?, incarnation: *incarnation };
+        acts.push(restore(&root, new, *yes)?);
+        if !yes {
+            // The rest is known only when there is a configuration.
+            return Ok(Report { acts, failures: Vec::new() });
+        }
+    }
+    let mended = if *yes { repair(root, namespace.as_ref())? } else { plan(&root, namespace.as_ref())? };
+    acts.extend(mended.acts);
+    Ok(Report { acts, failures: mended.failures })
+}
+
+fn read_config(file: &Path) -> Result<NamespaceConfig, Failure> {
+    let wrong = |why: String| Failure::new(Exit::Usage, format!("--config {}: {why}", file.display()));
+    let disk: &dyn Disk = &RealDisk;
+    let bytes = disk.read(file, DOCUMENT_MAX).map_err(|error| wrong(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))
 }

@@ -28,8 +28,10 @@ use crate::space::SpaceGauge;
 
 /// Version of the configuration document.
 const VERSION: u32 = 1;
-const DOCUMENT_MAX: usize = 1024 * 1024;
-const CONFIG_FILE: &str = "config";
+/// More than the configuration document ever has.
+pub const DOCUMENT_MAX: usize = 1024 * 1024;
+/// Its name in the directory of a namespace.
+pub const CONFIG_FILE: &str = "config";
 
 /// Where namespaces live, and what they live on.
 #[derive(Clone, Debug)]

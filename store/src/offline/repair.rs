@@ -2,6 +2,8 @@
 //!
 //! Nothing is deleted: what is cut off or written over is in quarantine first. Damaged records stay damaged.
 
+pub mod config;
+
 use std::sync::Arc;
 
 use logstore_api::NamespaceName;
