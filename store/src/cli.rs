@@ -23,5 +23,6 @@ mod failure;
 mod output;
 mod stopped;
 mod target;
+mod when;
 
 pub use failure::{EXIT_CODES, Exit, Failure, finish};

@@ -11,6 +11,7 @@ pub mod append;
 pub mod body;
 pub mod budget;
 pub mod fence;
+pub mod get;
 pub mod namespaces;
 pub mod producer;
 pub mod query;
@@ -51,6 +52,7 @@ pub fn routes(app: App) -> Router {
         .route("/v1/namespaces/{ns}", get(namespaces::describe).put(namespaces::put).delete(namespaces::delete))
         .route("/v1/namespaces/{ns}/trim", post(namespaces::trim))
         .route("/v1/namespaces/{ns}/records", get(read::read).post(append::append))
+        .route("/v1/namespaces/{ns}/records/get", post(get::get))
         .route("/v1/namespaces/{ns}/records/{offset}", get(record::record))
         .route("/v1/fence", get(fence::look).post(fence::fence))
         .route("/v1/place", post(fence::place))

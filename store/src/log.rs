@@ -25,6 +25,7 @@ pub mod find;
 pub mod read;
 
 pub mod backward;
+pub mod each;
 pub mod time;
 
 #[cfg(test)]

@@ -41,6 +41,33 @@ fn lines_go_in_and_come_out() {
 }
 
 #[test]
+fn a_read_takes_order_times_and_a_level() {
+    let store = Store::new();
+    run(&store, &["append", "orders"], "a\nb\nc\nd\ne\n");
+    let read = |arguments: &[&str]| run(&store, &[&["read", "orders", "--format", "raw"], arguments].concat(), "").1;
+    assert_eq!(read(&["--order", "desc"]), "edcba");
+    assert_eq!(read(&["--last", "3"]), "cde");
+    assert_eq!(read(&["--last", "3", "--order", "desc", "--limit", "2"]), "ed");
+    assert_eq!(read(&["--order", "desc", "--until", "2"]), "ba");
+    assert_eq!(read(&["--from", "1", "--until", "3"]), "bc");
+    assert_eq!(read(&["--since", "1h", "--level", "unconfirmed", "--partition", "0"]), "abcde");
+    assert_eq!(read(&["--since", "2999-01-01T00:00:00Z"]), "");
+    assert_eq!(read(&["--until", "2999-01-01T00:00:00Z", "--order", "desc"]), "edcba");
+    assert_eq!(read(&["--until", "1h"]), "");
+    for wrong in [
+        &["--since", "noon"][..],
+        &["--last", "1", "--from", "2"],
+        &["--follow", "--order", "desc"],
+        &["--follow", "--until", "3"],
+        &["--level", "latest"],
+    ] {
+        assert_eq!(run(&store, &[&["read", "orders"], wrong].concat(), "").0, 2, "{wrong:?}");
+    }
+    let (code, _, stderr) = run(&store, &["read", "orders", "--partition", "7"], "");
+    assert!(code == 1 && stderr.contains("partition_not_found"), "{code} {stderr}");
+}
+
+#[test]
 fn failures_have_their_codes_and_name_what_is_wrong() {
     let store = Store::new();
     let (code, _, stderr) = run(&store, &["read", "nope"], "");

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Answer, Start, Store};
+use common::{Answer, Start, Store, damage};
 use serde_json::json;
 
 const RECORDS: &str = "/v1/namespaces/orders/records";
@@ -102,13 +102,7 @@ fn damage_is_told_to_who_reads_newest_first_and_the_rest_is_served() {
         store.append(format!("record {number}").as_bytes());
     }
     store = store.restart(&Start::default());
-    let log = store.logs("orders")[0].clone();
-    let mut bytes = std::fs::read(&log).unwrap();
-    for text in [b"record 3", b"record 4", b"record 7"] {
-        let at = bytes.windows(8).position(|window| window == text).unwrap();
-        bytes[at] ^= 1;
-    }
-    std::fs::write(&log, bytes).unwrap();
+    damage(&store.logs("orders")[0], &[b"record 3", b"record 4", b"record 7"]);
     let told = |query: &str| {
         let answer = store.get(&format!("{RECORDS}?order=desc{query}"));
         assert_eq!(answer.problem(), (410, "damaged".into()));

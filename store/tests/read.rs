@@ -7,7 +7,8 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Connection, Store};
-use serde_json::json;
+use logstore_api::record::binary;
+use serde_json::{Value, json};
 
 const RECORDS: &str = "/v1/namespaces/orders/records";
 
@@ -58,7 +59,7 @@ fn headers_say_where_to_go_on() {
 #[test]
 fn what_is_not_there_yet_is_refused_by_name() {
     let store = filled(1);
-    for parameter in ["tags=a", "index=price", "limitt=1"] {
+    for parameter in ["limitt=1", "tag=a", "offset=3"] {
         let answer = store.get(&format!("{RECORDS}?{parameter}"));
         assert_eq!(answer.problem(), (400, "unknown_parameter".into()));
         assert_eq!(answer.json()["field"], parameter.split('=').next().unwrap());
@@ -66,10 +67,7 @@ fn what_is_not_there_yet_is_refused_by_name() {
     assert_eq!(store.get("/v1/namespaces/orders/groups").problem(), (404, "no_such_path".into()));
     assert_eq!(store.post("/v1/namespaces/orders/seal", b"{}").problem(), (404, "no_such_path".into()));
     assert_eq!(store.send("PATCH", &format!("{RECORDS}/0"), &[], b"x").problem(), (405, "method_not_allowed".into()));
-    assert_eq!(
-        store.send("GET", RECORDS, &[("Accept", "text/event-stream")], b"").problem(),
-        (406, "not_acceptable".into())
-    );
+    assert_eq!(store.send("GET", RECORDS, &[("Accept", "text/html")], b"").problem(), (406, "not_acceptable".into()));
     assert_eq!(store.get("/v1/namespaces/a/b/records").problem(), (404, "no_such_path".into()));
 }
 
@@ -80,6 +78,12 @@ fn forms_are_negotiated() {
     assert_eq!(form("text/plain").text(), "record 0\nrecord 1\n");
     assert_eq!(form("application/octet-stream").text(), "record 0record 1");
     assert_eq!(form("*/*").lines().len(), 2);
+    let frames = form("application/vnd.logstore.frames");
+    let entries: Vec<_> = binary::entries(&frames.body).map(Result::unwrap).collect();
+    assert_eq!(entries.iter().map(|entry| entry.data).collect::<Vec<_>>(), [b"record 0", b"record 1"]);
+    let meta: Value = serde_json::from_slice(entries[1].meta).unwrap();
+    assert_eq!(meta, json!({"offset": 1, "time": meta["time"]}));
+    assert_eq!(frames.header("logstore-partition"), Some("0"));
     assert_eq!(form("text/plain").header("content-type"), Some("text/plain; charset=utf-8"));
 }
 

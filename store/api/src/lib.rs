@@ -3,7 +3,7 @@
 //! Everything here is a value. Nothing opens a file or a socket, so any part may depend on it.
 //!
 //! ```text
-//! a user's words      name · namespace · record · error      docs: the HTTP API
+//! a user's words      name · namespace · read · record · error     docs: the HTTP API
 //! between our parts   config · fence                          store configuration; writer ↔ store
 //!                     local                                   where the stores of `logstore-operator local` listen
 //! bytes               frame                                   what one append wrote, on disk and on the wire
@@ -16,6 +16,7 @@ pub mod name;
 pub mod time;
 
 pub mod namespace;
+pub mod read;
 pub mod record;
 
 pub mod error;
@@ -32,6 +33,10 @@ pub use time::Timestamp;
 
 /// Media type of one JSON envelope per line ([`record::Envelope`]).
 pub const MEDIA_ENVELOPES: &str = "application/vnd.logstore.records+ndjson";
+/// Media type of records in binary ([`record::binary`]).
+pub const MEDIA_FRAMES: &str = "application/vnd.logstore.frames";
+/// Media type of [server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html).
+pub const MEDIA_EVENTS: &str = "text/event-stream";
 /// Media type of concatenated wire frames ([`frame`]), between writers and stores.
 pub const MEDIA_WIRE_FRAMES: &str = "application/vnd.logstore.wire-frames";
 /// Media type of an error ([`Problem`], [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
@@ -57,6 +62,10 @@ pub mod header {
     pub const TAGS: &str = "logstore-tags";
     /// Key of the record: a JSON string, with characters outside ASCII escaped.
     pub const KEY: &str = "logstore-key";
+    /// Before the name of an index: the record's value in it.
+    pub const INDEX_PREFIX: &str = "logstore-index-";
+    /// The partition of what was read.
+    pub const PARTITION: &str = "logstore-partition";
     /// Identity of an idempotent producer: a UUID, or 32 hexadecimal digits.
     pub const PRODUCER_ID: &str = "producer-id";
     /// The producer's epoch, a `u32`: a higher one fences a lower one.

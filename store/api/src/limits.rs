@@ -38,6 +38,8 @@ pub const PATCH_BYTES_MAX: usize = RECORD_BYTES_MAX;
 pub const PATCHES_MAX: usize = 64;
 /// Records in one call of `records/get`.
 pub const GET_RECORDS_MAX: usize = 100_000;
+/// The body of a call of `records/get`.
+pub const GET_BODY_BYTES_MAX: usize = 32 * GET_RECORDS_MAX;
 
 /// Records in one read where the request does not say.
 pub const READ_RECORDS_DEFAULT: usize = 1_000;

@@ -1,11 +1,15 @@
 //! Records as users send and receive them.
 
+pub mod binary;
+
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Durability, Timestamp};
+use crate::{Durability, Problem, Timestamp};
 
 /// One record of an append, a JSON object on a line of its own. Exactly one of `data` and `data_b64` is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +85,9 @@ pub struct Envelope {
     /// Its tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Its values in the namespace's indices.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub indices: BTreeMap<String, i64>,
     /// Bytes reserved for the payload (`meta=all`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alloc: Option<u64>,
@@ -100,8 +107,14 @@ impl Envelope {
             Ok(text) => (Some(text.to_owned()), None),
             Err(_) => (None, Some(BASE64.encode(payload))),
         };
-        let (key, tags, alloc, partition, producer) = (None, Vec::new(), None, None, None);
-        Self { offset, time, data, data_b64, key, tags, alloc, partition, producer }
+        Self { data, data_b64, ..Self::without_payload(offset, time) }
+    }
+
+    /// An envelope whose payload stands elsewhere, as in the binary form.
+    #[must_use]
+    pub fn without_payload(offset: u64, time: Timestamp) -> Self {
+        let (data, data_b64, key, tags, indices) = (None, None, None, Vec::new(), BTreeMap::new());
+        Self { offset, time, data, data_b64, key, tags, indices, alloc: None, partition: None, producer: None }
     }
 
     /// The payload's bytes.
@@ -112,6 +125,26 @@ impl Envelope {
         let (data, data_b64) = (self.data.clone(), self.data_b64.clone());
         AppendEnvelope { data, data_b64, ..AppendEnvelope::default() }.take_payload()
     }
+}
+
+/// Body of `POST /v1/namespaces/{ns}/records/get`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetRequest {
+    /// The records wanted, in any order; the answer has the same.
+    pub offsets: Vec<u64>,
+    /// The partition; may be left out where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u32>,
+}
+
+/// Stands in the place of a record that cannot be had.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MissingRecord {
+    /// The offset that was asked for.
+    pub offset: u64,
+    /// Why there is no record.
+    pub error: Problem,
 }
 
 /// A producer's identity beside a record.

@@ -52,11 +52,12 @@ pub use error::{Error, Outcome};
 pub use follow::{Follow, FollowOptions};
 pub use http::Timeouts;
 pub use logstore_api::NamespaceName;
+pub use logstore_api::read::{Level, Order};
 pub use patience::Retries;
 pub use producer::{ProduceError, Producer, ProducerOptions};
 pub use records::{InvalidRecords, Record};
 pub use store::{
-    AppendError, AppendOptions, InvalidReadFrom, ListOptions, Payload, ProducerSequence, ReadAnswer, ReadFrom,
-    ReadOptions, Store,
+    AppendError, AppendOptions, Got, InvalidReadFrom, ListOptions, Payload, ProducerSequence, ReadAnswer, ReadFrom,
+    ReadOptions, ReadUntil, Store,
 };
 pub use writer::{Acked, CopyStatus, Pending, WriteError, Writer, WriterError, WriterOptions, WriterStatus};

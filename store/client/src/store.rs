@@ -8,13 +8,13 @@ use http::header::{ACCEPT, IF_NONE_MATCH};
 use http::{HeaderValue, Method, StatusCode};
 use logstore_api::fence::{FenceAnswer, FenceRequest, FramesQuery, PlaceAnswer, PlaceQuery};
 use logstore_api::namespace::{NamespaceEntry, NamespaceInfo, NamespaceList, PutNamespace, TrimAnswer, TrimRequest};
-use logstore_api::record::AppendAnswer;
+use logstore_api::record::{AppendAnswer, GetRequest};
 use logstore_api::{MEDIA_ENVELOPES, MEDIA_WIRE_FRAMES, NamespaceName};
 use serde::Serialize;
 use uuid::Uuid;
 
 pub use append::{AppendError, AppendOptions, Payload, ProducerSequence};
-pub use read::{InvalidReadFrom, ReadAnswer, ReadFrom, ReadOptions};
+pub use read::{Got, InvalidReadFrom, ReadAnswer, ReadFrom, ReadOptions, ReadUntil};
 
 use crate::Error;
 use crate::base_url::BaseUrl;
@@ -154,7 +154,7 @@ impl Store {
         answer.and_then(|answer| answer.json()).map_err(AppendError::new)
     }
 
-    /// Reads records forward from a place.
+    /// Reads records from a place on, or newest first down to it.
     ///
     /// # Errors
     /// `trimmed`, `damaged` or `beyond_end` where there is nothing to be had at this place; any other [`Error`].
@@ -163,7 +163,20 @@ impl Store {
             .query(read::query(from, options))
             .header(ACCEPT, HeaderValue::from_static(MEDIA_ENVELOPES))
             .wait(options.wait.unwrap_or_default());
-        read::parse(&self.http.send(call).await?)
+        read::parse(&self.http.send(call).await?, options.order)
+    }
+
+    /// Many records by their offsets: one entry for each, in the order asked for.
+    ///
+    /// An entry `batch_too_large` did not fit into the answer; ask for it again in another call.
+    ///
+    /// # Errors
+    /// `batch_too_large` where there are more offsets than one call may have; any other [`Error`].
+    pub async fn get(&self, name: &NamespaceName, request: &GetRequest) -> Result<Vec<Got>, Error> {
+        let call = Call::new(Method::POST, namespace_path(name, "/records/get"))
+            .body(MEDIA_JSON, json(request))
+            .header(ACCEPT, HeaderValue::from_static(MEDIA_ENVELOPES));
+        read::parse_got(&self.http.send(call).await?, &request.offsets)
     }
 
     /// The bytes of one record; the partition may be left out where there is one.

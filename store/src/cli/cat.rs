@@ -6,8 +6,8 @@ use logstore_api::NamespaceName;
 
 use super::failure::{Exit, Failure};
 use super::stopped::{RECORDS, RootArgs, blocking, progress_bar};
-use crate::http::read::print::envelope;
-use crate::log::cursor::LogRecord;
+use crate::http::accept::Form;
+use crate::http::read::print::Printer;
 use crate::log::read::{Flow, Range};
 use crate::offline::OfflineError;
 use crate::offline::root::{Rehearsal, quietly, whole_range};
@@ -99,13 +99,18 @@ fn print(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), OfflineError> {
     let namespace = rehearsal.namespace(&args.namespace)?;
+    let mut line = Vec::new();
     for (number, partition) in rehearsal.partitions(&namespace, args.partition)? {
+        let printer =
+            Printer { form: form(args.format), all_meta: true, partition: number, indices: namespace.indices() };
         let range = whole_range(&partition);
         let range = Range { from: args.from.max(range.from), until: args.until.min(range.until) };
         let take = |piece: Piece<'_>| match piece {
             _ if printed.records >= args.limit => Ok(Flow::Stop),
             Piece::Record(record) => {
-                render(args.format, number, record, out)?;
+                line.clear();
+                printer.print(&mut line, record);
+                out.write_all(&line)?;
                 printed.records += 1;
                 progress(printed.records);
                 Ok(Flow::Continue)
@@ -129,12 +134,10 @@ fn damaged(partition: u32, Gap { from, until, why }: Gap) -> io::Result<u64> {
     Ok(until - from)
 }
 
-fn render(format: Format, partition: u32, record: &LogRecord<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn form(format: Format) -> Form {
     match format {
-        Format::Envelope => {
-            serde_json::to_writer(&mut *out, &envelope(record, partition, true))?;
-        }
-        Format::Text | Format::Raw => out.write_all(record.data())?,
+        Format::Envelope => Form::Envelopes,
+        Format::Text => Form::Text,
+        Format::Raw => Form::Octets,
     }
-    if format == Format::Raw { Ok(()) } else { out.write_all(b"\n") }
 }

@@ -223,6 +223,12 @@ impl Namespace {
         self.with_document(|document| Rules::of(&document.config, self.salt))
     }
 
+    /// Names of its indices, by number.
+    #[must_use]
+    pub fn indices(&self) -> Vec<String> {
+        self.with_document(|document| document.config.indices.clone())
+    }
+
     /// What is kept of it beside its log.
     #[must_use]
     pub fn document(&self) -> Document {

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use http::header::ACCEPT;
-use logstore_api::{Code, MEDIA_ENVELOPES, Problem};
+use logstore_api::{Code, MEDIA_ENVELOPES, MEDIA_EVENTS, MEDIA_FRAMES, Problem};
 
 /// The forms of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,25 +13,39 @@ pub enum Form {
     Text,
     /// The data bytes, one after the other.
     Octets,
+    /// Envelope and data in binary.
+    Frames,
+    /// Server-sent events, for ever.
+    Events,
 }
 
-/// In the order of preference where a reader takes several.
-const FORMS: [(Form, &str); 3] =
-    [(Form::Envelopes, MEDIA_ENVELOPES), (Form::Text, "text/plain"), (Form::Octets, "application/octet-stream")];
-
 impl Form {
+    /// Those of a read, in the order of preference where a reader takes several.
+    pub const OF_A_READ: &[Self] = &[Self::Envelopes, Self::Text, Self::Octets, Self::Frames, Self::Events];
+    /// Those that keep records apart and can say why one is missing.
+    pub const WITH_ERRORS: &[Self] = &[Self::Envelopes, Self::Frames];
+
+    fn media(self) -> &'static str {
+        match self {
+            Self::Envelopes => MEDIA_ENVELOPES,
+            Self::Text => "text/plain",
+            Self::Octets => "application/octet-stream",
+            Self::Frames => MEDIA_FRAMES,
+            Self::Events => MEDIA_EVENTS,
+        }
+    }
+
     /// What the answer says of itself.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Envelopes => MEDIA_ENVELOPES,
             Self::Text => "text/plain; charset=utf-8",
-            Self::Octets => "application/octet-stream",
+            other => other.media(),
         }
     }
 
-    /// The form that a request's `Accept` headers prefer.
-    pub fn negotiate(headers: &HeaderMap) -> Result<Self, Problem> {
+    /// The form that a request's `Accept` headers prefer of those that there are; the first where they do not say.
+    pub fn negotiate(headers: &HeaderMap, forms: &[Self]) -> Result<Self, Problem> {
         let accepted: Vec<&str> = headers
             .get_all(ACCEPT)
             .iter()
@@ -42,14 +56,14 @@ impl Form {
             return Ok(Self::Envelopes);
         }
         let mut best: Option<(Self, f32)> = None;
-        for (form, media) in FORMS {
-            let quality = quality(&accepted, media);
+        for form in forms.iter().copied() {
+            let quality = quality(&accepted, form.media());
             if quality > best.map_or(0.0, |(_, best)| best) {
                 best = Some((form, quality));
             }
         }
         best.map(|(form, _)| form).ok_or_else(|| {
-            let media: Vec<&str> = FORMS.iter().map(|(_, media)| *media).collect();
+            let media: Vec<&str> = forms.iter().map(|form| form.media()).collect();
             let detail = format!("none of the accepted forms can be made; there are {}", media.join(", "));
             Problem::new(Code::NotAcceptable, detail).field("Accept").expected(media).got(accepted.join(","))
         })
@@ -86,7 +100,7 @@ mod tests {
         if let Some(accept) = accept {
             headers.insert(ACCEPT, accept.parse().unwrap());
         }
-        Form::negotiate(&headers).ok()
+        Form::negotiate(&headers, Form::OF_A_READ).ok()
     }
 
     #[test]
@@ -97,12 +111,14 @@ mod tests {
         assert_eq!(form(Some("text/*;q=0.5, application/octet-stream;q=0.9")), Some(Form::Octets));
         assert_eq!(form(Some("text/html,application/xhtml+xml,*/*;q=0.8")), Some(Form::Envelopes));
         assert_eq!(form(Some("application/vnd.logstore.records+ndjson")), Some(Form::Envelopes));
+        assert_eq!(form(Some("application/vnd.logstore.frames")), Some(Form::Frames));
+        assert_eq!(form(Some("text/event-stream")), Some(Form::Events));
         assert_eq!(form(Some("*/*, application/vnd.logstore.records+ndjson;q=0")), Some(Form::Text));
     }
 
     #[test]
     fn what_cannot_be_made_is_refused() {
-        assert_eq!(form(Some("text/event-stream")), None);
+        assert_eq!(form(Some("text/html")), None);
         assert_eq!(form(Some("application/json")), None);
         assert_eq!(form(Some("*/*;q=0")), None);
     }

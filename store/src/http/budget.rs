@@ -10,6 +10,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const APPEND_BYTES: usize = 64 * 1024 * 1024;
 /// Answers of reads that are being built or sent.
 const READ_BYTES: usize = 256 * 1024 * 1024;
+/// What followers have been given and not taken yet; their own, so that slow ones keep nobody from reading.
+const FOLLOW_BYTES: usize = 128 * 1024 * 1024;
+/// Those who follow a log as server-sent events. Each costs a connection and, where it is slow, three pieces of what it
+/// follows: all of them together less than [`FOLLOW_BYTES`], unless records are large.
+const FOLLOWERS_MAX: usize = 1024;
 /// How long a request waits for its share.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// What is counted, so that small requests cost something too.
@@ -20,6 +25,8 @@ const UNIT: usize = 1024;
 pub struct Budgets {
     append: Arc<Semaphore>,
     read: Arc<Semaphore>,
+    follow: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
 }
 
 /// A share, given back when dropped.
@@ -40,6 +47,8 @@ impl Default for Budgets {
         Self {
             append: Arc::new(Semaphore::new(APPEND_BYTES / UNIT)),
             read: Arc::new(Semaphore::new(READ_BYTES / UNIT)),
+            follow: Arc::new(Semaphore::new(FOLLOW_BYTES / UNIT)),
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         }
     }
 }
@@ -54,11 +63,30 @@ impl Budgets {
     pub async fn read(&self, bytes: usize) -> Result<Share, Problem> {
         share(&self.read, bytes, READ_BYTES).await
     }
+
+    /// A share for what a follower is given. It waits as long as it takes; `None` when there will be none.
+    pub async fn follow(&self, bytes: usize) -> Option<Share> {
+        let permit = Arc::clone(&self.follow).acquire_many_owned(units(bytes, FOLLOW_BYTES)).await.ok()?;
+        Some(Share { permit })
+    }
+
+    /// A place among the followers.
+    pub fn follower(&self) -> Result<Share, Problem> {
+        let permit = Arc::clone(&self.followers).try_acquire_owned();
+        permit.map(|permit| Share { permit }).map_err(|_| {
+            let detail = format!("{FOLLOWERS_MAX} readers follow logs of this store as events already; read with wait= instead, or try again later");
+            Problem::new(Code::Overloaded, detail)
+        })
+    }
 }
 
 /// One that is larger than the whole is admitted alone.
+fn units(bytes: usize, whole: usize) -> u32 {
+    u32::try_from(bytes.min(whole).div_ceil(UNIT).max(1)).unwrap_or(u32::MAX)
+}
+
 async fn share(semaphore: &Arc<Semaphore>, bytes: usize, whole: usize) -> Result<Share, Problem> {
-    let units = u32::try_from(bytes.min(whole).div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
+    let units = units(bytes, whole);
     if let Ok(permit) = Arc::clone(semaphore).try_acquire_many_owned(units) {
         return Ok(Share { permit });
     }
@@ -83,5 +111,14 @@ mod tests {
         assert!(budgets.read(1).await.is_ok(), "reads have a budget of their own");
         drop(all);
         assert!(budgets.append(1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn followers_are_counted() {
+        let budgets = Budgets::default();
+        let mut all: Vec<_> = (0..FOLLOWERS_MAX).map(|_| budgets.follower().unwrap()).collect();
+        assert_eq!(budgets.follower().unwrap_err().code, "overloaded");
+        all.pop();
+        assert!(budgets.follower().is_ok());
     }
 }

@@ -1,5 +1,6 @@
 //! `GET /v1/namespaces/{ns}/records`.
 
+pub mod events;
 pub mod print;
 pub mod request;
 pub mod select;
@@ -13,10 +14,12 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Uri};
 use logstore_api::limits::READ_BYTES_MAX;
+use logstore_api::read::Order;
 use logstore_api::{Code, Problem, header};
 use tokio::sync::watch;
 
-use self::request::{Order, Request};
+use self::print::Printer;
+use self::request::{Request, direction};
 use super::accept::Form;
 use super::answer::{Refusal, put_number};
 use super::budget::Share;
@@ -30,8 +33,6 @@ use crate::log::find::select::{Selected, Selection};
 use crate::log::read::{Flow, Range};
 use crate::log::shared::Published;
 
-pub use print::text_or_base64;
-
 /// Reads from a place, whole records only, in either direction.
 pub async fn read(
     State(app): State<App>,
@@ -44,11 +45,20 @@ pub async fn read(
     namespace.check_read()?;
     let partition = opened(&namespace, namespace.partition_named(request.partition)?).await?;
     let request = with_times_found(&namespace, &partition, request).await?;
+    if request.form == Form::Events {
+        return Ok(events::follow(app, namespace, partition, &request)?);
+    }
+    let (form, number) = (request.form, partition.number());
     let reading = match &request.select {
         Some(select) => select::read(&app, &namespace, &partition, &request, select).await?,
         None => read_range(&app, namespace, partition, &request).await?,
     };
-    Ok(answer(request.form, reading))
+    let Reading { next, body, view, share } = reading;
+    let mut response = answer(form, body, share);
+    put_number(&mut response, header::NEXT, next);
+    put_number(&mut response, header::PARTITION, u64::from(number));
+    put_ends(&mut response, view);
+    Ok(response)
 }
 
 /// What an answer is made from.
@@ -109,7 +119,7 @@ async fn with_times_found(
 /// Where to read, once there is something, or the time is over, or the store stops; and the log as the reader sees it.
 async fn range_when_ready(app: &App, partition: &Partition, request: &Request) -> Result<(Range, Published), Problem> {
     let mut updates = partition.published();
-    let mut view = request.level.view(*updates.borrow_and_update());
+    let mut view = request.view(*updates.borrow_and_update());
     let first = request.first(view)?;
     if first == view.end && first < request.until() && !request.wait.is_zero() {
         let give_up_at = tokio::time::Instant::now() + request.wait;
@@ -130,11 +140,11 @@ async fn wait_for_more(
     give_up_at: tokio::time::Instant,
 ) -> Option<Published> {
     let mut draining = app.draining.clone();
-    let has_more = |published: &Published| request.level.view(*published).end > end;
+    let has_more = |published: &Published| request.view(*published).end > end;
     let more = async { updates.wait_for(has_more).await.map(|published| *published) };
     tokio::select! {
         result = tokio::time::timeout_at(give_up_at, more) => {
-            result.ok()?.ok().map(|published| request.level.view(published))
+            result.ok()?.ok().map(|published| request.view(published))
         }
         () = drain_begun(&mut draining) => None,
     }
@@ -157,6 +167,7 @@ fn records(
     view: Published,
     selection: Option<(&Selection, Instant)>,
 ) -> Result<Page, Problem> {
+    let printer = Printer::new(request, namespace, partition);
     let mut body = Vec::new();
     let (mut count, mut bytes) = (0, 0);
     let sink = |record: &LogRecord<'_>| {
@@ -164,7 +175,7 @@ fn records(
         if count > 0 && bytes + len > request.max_bytes {
             return Flow::StopBefore;
         }
-        print::print(&mut body, record, partition.number(), request);
+        printer.print(&mut body, record);
         count += 1;
         bytes += len;
         // JSON may write six bytes for one.
@@ -174,7 +185,7 @@ fn records(
     let ended = match selection {
         None => read_in_order(partition, range, request.order, view, sink),
         Some((selection, deadline)) => {
-            let ended = partition.select(selection, range, request.order.direction(), deadline, sink);
+            let ended = partition.select(selection, range, direction(request.order), deadline, sink);
             ended.map(|ended| Ended::of_selection(&ended, range, request.order, view))
         }
     };
@@ -223,16 +234,12 @@ fn read_in_order(
     Ok(Ended { next: ended.next, stopped: damage.or(gone) })
 }
 
-fn answer(form: Form, reading: Reading) -> Response {
-    let Reading { next, body, view, share } = reading;
-    // The share is given back when the answer has left.
-    let body = axum::body::Body::new(super::body::Held::new(body, share));
-    let mut response = body.into_response();
+/// Records in a form, which hold their share of the memory until they have left.
+pub fn answer(form: Form, body: Vec<u8>, share: Share) -> Response {
+    let mut response = axum::body::Body::new(super::body::Held::new(body, share)).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    put_number(&mut response, header::NEXT, next);
-    put_ends(&mut response, view);
     response
 }
 

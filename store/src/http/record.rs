@@ -3,13 +3,14 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT_RANGES, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use logstore_api::frame::Meta;
 use logstore_api::{Code, Problem, Timestamp, header};
 
-use super::answer::{Refusal, ascii_json, put_text};
+use super::answer::{Refusal, ascii_json, put_number, put_text};
 use super::query::Query;
-use super::read::{damaged, opened, text_or_base64, trimmed};
+use super::read::print::{named_indices, text_or_base64};
+use super::read::{damaged, opened, trimmed};
 use super::{App, InPath, OffsetInPath, blocking};
 use crate::log::read::{Ended, Flow, Range};
 use crate::log::shared::Published;
@@ -27,14 +28,8 @@ pub async fn record(
     namespace.check_read()?;
     let partition = opened(&namespace, namespace.partition_named(partition)?).await?;
     let published = *partition.published().borrow();
-    if offset < published.start {
-        return Err(trimmed(offset, published).into());
-    }
-    if offset >= published.end {
-        let end = published.end;
-        let detail = format!("there is no record {offset} yet; the log ends at {end}");
-        return Err(Problem::new(Code::RecordNotFound, detail).field("offset").got(offset).with("end", end).into());
-    }
+    check_there(offset, published)?;
+    let (number, indices) = (partition.number(), namespace.indices());
     let etag = format!("\"{}-{offset}\"", namespace.incarnation().simple());
     let found = blocking(move || {
         let mut found = None;
@@ -51,7 +46,28 @@ pub async fn record(
         found.ok_or_else(|| damaged(next, damaged_until.unwrap_or(offset + 1)))
     })
     .await?;
-    Ok(found.answer(&headers, &etag)?)
+    let mut response = found.answer(&headers, &etag, &indices)?;
+    put_number(&mut response, header::PARTITION, u64::from(number));
+    Ok(response)
+}
+
+/// Refuses an offset before the start or behind the end.
+pub fn check_there(offset: u64, published: Published) -> Result<(), Problem> {
+    let Published { start, end, .. } = published;
+    if offset < start {
+        return Err(trimmed(offset, published));
+    }
+    if offset >= end {
+        let detail = format!("there is no record {offset} yet; the log ends at {end}");
+        return Err(Problem::new(Code::RecordNotFound, detail).field("offset").got(offset).with("end", end));
+    }
+    Ok(())
+}
+
+/// The refusal of an offset whose record was erased.
+#[must_use]
+pub fn erased(offset: u64) -> Problem {
+    Problem::new(Code::Erased, format!("the record at {offset} was erased")).field("offset").got(offset)
 }
 
 struct Found {
@@ -61,8 +77,8 @@ struct Found {
 }
 
 impl Found {
-    fn answer(self, request: &HeaderMap, etag: &str) -> Result<Response, Problem> {
-        let Self { data, time, meta: Meta { indices: _, key, tags } } = self;
+    fn answer(self, request: &HeaderMap, etag: &str, indices: &[String]) -> Result<Response, Problem> {
+        let Self { data, time, meta: Meta { indices: values, key, tags } } = self;
         let given = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let unchanged = given(IF_NONE_MATCH)
             .is_some_and(|tags| tags.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim() == etag));
@@ -84,10 +100,20 @@ impl Found {
         if let Some(key) = key {
             put_text(&mut response, header::KEY, &ascii_json(&text_or_base64(key)));
         }
+        for (name, value) in named_indices(indices, values) {
+            put_index(&mut response, name, value);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         Ok(response)
+    }
+}
+
+fn put_index(response: &mut Response, name: &str, value: i64) {
+    // Names of indices are such that this is a header's name.
+    if let Ok(name) = HeaderName::try_from(format!("{}{name}", header::INDEX_PREFIX)) {
+        response.headers_mut().insert(name, HeaderValue::from(value));
     }
 }
 

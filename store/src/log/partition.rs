@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::backward::{self, EndedBackward};
 use super::cursor::LogRecord;
+use super::each::{Each, Plan};
 use super::find::ordinals::Direction;
 use super::find::select::{self, Read, Reads, Search, Selected, Selection};
 use super::mend;
@@ -185,6 +186,16 @@ impl Partition {
             }
         }
         Ok(false)
+    }
+
+    /// How these offsets, ascending and each once, are read best.
+    pub fn plan_each(&self, offsets: &[u64]) -> io::Result<Plan> {
+        Plan::new(&self.shared.segments(), offsets)
+    }
+
+    /// Says to `sink` what stands at each planned offset, in order, until it says stop.
+    pub fn read_each(&self, plan: &Plan, sink: impl FnMut(u64, Each<'_>) -> Flow) -> io::Result<()> {
+        plan.carry_out(|range, sink| self.read(range, sink), sink)
     }
 
     /// The first offset whose record is of this time or later; `None` where there is none yet.

@@ -29,7 +29,7 @@ pub(super) struct Frame {
 /// Any log: lone records and batches, small and large, frames without records, segments that hold none.
 pub(super) fn frames() -> impl Strategy<Value = Vec<Frame>> {
     let len = prop_oneof![8 => 0_usize..40, 3 => 40_usize..3_000, 1 => 3_000_usize..20_000];
-    let records = prop_oneof![6 => Just(1_usize), 2 => 0_usize..4, 1 => 4_usize..300]
+    let records = prop_oneof![6 => Just(1_usize), 2 => 0_usize..4, 1 => 4_usize..80]
         .prop_flat_map(move |count| proptest::collection::vec(len.clone(), count));
     let later = prop_oneof![3 => Just(0_i64), 2 => 1_i64..50];
     let frame = (records, later, any::<bool>(), prop::bool::weighted(0.1))

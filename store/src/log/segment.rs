@@ -313,12 +313,31 @@ impl Segment {
         if from < self.header.base_offset {
             return None;
         }
-        let tables = tables::read(tables);
-        let index: &dyn Entries = &tables.index;
-        let begin = index.last_before(|entry| entry.offset <= from).ok()?;
+        self.bytes_by(&tables::read(tables).index, from, until).ok()
+    }
+
+    /// The same, wherever the index is.
+    pub fn find_bytes_of(&self, from: u64, until: u64) -> io::Result<u64> {
+        self.look_up(|index| self.bytes_by(index, from, until))
+    }
+
+    fn bytes_by(&self, index: &dyn Entries, from: u64, until: u64) -> io::Result<u64> {
+        let begin = index.last_before(|entry| entry.offset <= from)?;
         let begin = begin.map_or(FRAMES_AT, |entry| u64::from(entry.position));
-        let end = index.position_behind(until).ok()?.map_or_else(|| self.log_bytes(), u64::from);
-        Some(end.saturating_sub(begin))
+        let end = index.position_behind(until)?.map_or_else(|| self.log_bytes(), u64::from);
+        Ok(end.saturating_sub(begin))
+    }
+
+    /// Whether the way from one offset to another is short: no further than the next stretch of the index.
+    pub fn are_near(&self, offset: u64, other: u64) -> io::Result<bool> {
+        if offset == other {
+            return Ok(true);
+        }
+        self.look_up(|index| {
+            let Some(reach) = index.position_behind(offset)? else { return Ok(true) };
+            let begin = index.last_before(|entry| entry.offset <= other)?;
+            Ok(begin.is_none_or(|begin| begin.position <= reach))
+        })
     }
 
     /// A cursor for the records before an offset, about `bytes` back and no further than `floor` needs.

@@ -168,6 +168,8 @@ impl Shared {
 
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);
+        // Who waits for records looks whether there still is a namespace.
+        self.published.send_modify(|_| ());
     }
 
     pub(super) fn is_retired(&self) -> bool {

@@ -43,7 +43,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
         #[test]
         fn halving_finds_what_looking_at_every_record_finds(frames in frames(), reopened in any::<bool>()) {

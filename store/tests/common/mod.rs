@@ -237,8 +237,8 @@ impl Connection {
         self.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
     }
 
-    /// Reads one answer.
-    pub fn answer(&mut self) -> std::io::Result<Answer> {
+    /// Reads an answer up to its body, which goes on for ever.
+    pub fn head(&mut self) -> std::io::Result<Answer> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -250,7 +250,12 @@ impl Connection {
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
             headers.push((name.to_lowercase(), value.to_owned()));
         }
-        let mut answer = Answer { status, headers, body: Vec::new() };
+        Ok(Answer { status, headers, body: Vec::new() })
+    }
+
+    /// Reads one answer.
+    pub fn answer(&mut self) -> std::io::Result<Answer> {
+        let mut answer = self.head()?;
         if answer.header("transfer-encoding") == Some("chunked") {
             answer.body = self.chunks()?;
         } else if let Some(len) = answer.header("content-length") {
@@ -262,17 +267,21 @@ impl Connection {
 
     fn chunks(&mut self) -> std::io::Result<Vec<u8>> {
         let mut body = Vec::new();
-        loop {
-            let mut line = String::new();
-            self.stream.read_line(&mut line)?;
-            let len = usize::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
-            let mut chunk = vec![0; len + 2];
-            self.stream.read_exact(&mut chunk)?;
-            if len == 0 {
-                return Ok(body);
-            }
-            body.extend_from_slice(&chunk[..len]);
+        while let Some(chunk) = self.chunk()? {
+            body.extend(chunk);
         }
+        Ok(body)
+    }
+
+    /// Reads a piece of a body; `None` at its end.
+    pub fn chunk(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let len = usize::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
+        let mut chunk = vec![0; len + 2];
+        self.stream.read_exact(&mut chunk)?;
+        chunk.truncate(len);
+        Ok((len > 0).then_some(chunk))
     }
 }
 
@@ -299,6 +308,16 @@ impl Answer {
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{problem}");
         (self.status, problem["code"].as_str().unwrap().to_owned())
+    }
+}
+
+/// Flips a bit of the first place in a file where each text stands; the rest of the file is there all the time.
+pub fn damage(path: &Path, texts: &[&[u8]]) {
+    let bytes = std::fs::read(path).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    for text in texts {
+        let at = bytes.windows(text.len()).position(|window| window == *text).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[bytes[at] ^ 1], at as u64).unwrap();
     }
 }
 

@@ -6,11 +6,11 @@ use http::Response;
 use http_body_util::Full;
 use logstore_api::fence::{FramesQuery, PlaceQuery};
 use logstore_api::namespace::PutNamespace;
-use logstore_api::record::AppendEnvelope;
-use logstore_api::{Code, Durability, MEDIA_ENVELOPES, NamespaceName, Problem};
+use logstore_api::record::{AppendEnvelope, GetRequest};
+use logstore_api::{Code, Durability, MEDIA_ENVELOPES, NamespaceName, Problem, Timestamp};
 use logstore_client::{
-    Admin, AppendError, AppendOptions, Error, Outcome, Payload, ProducerSequence, ReadFrom, ReadOptions, Readiness,
-    Store, Timeouts,
+    Admin, AppendError, AppendOptions, Error, Got, Level, Order, Outcome, Payload, ProducerSequence, ReadFrom,
+    ReadOptions, ReadUntil, Readiness, Store, Timeouts,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -166,6 +166,7 @@ async fn a_read_brings_records_and_where_to_go_on() {
         limit: Some(5),
         max_bytes: Some(10),
         wait: Some(Duration::from_millis(1_500)),
+        ..ReadOptions::default()
     };
     let read = server.store().read(&orders(), ReadFrom::Last(3), &options).await.unwrap();
     assert_eq!(
@@ -175,6 +176,42 @@ async fn a_read_brings_records_and_where_to_go_on() {
     assert_eq!((read.next, read.start, read.end, read.durable_end, read.stopped), (9, 2, 30, 29, None));
     let record = &read.records[0];
     assert_eq!((record.offset, record.data.as_deref(), record.tags.as_slice()), (7, Some("x"), &["t".to_owned()][..]));
+}
+
+#[tokio::test]
+async fn a_read_asks_for_order_level_and_times() {
+    let server = Script::start([records("")]).await;
+    let options = ReadOptions {
+        until: Some(ReadUntil::Time(Timestamp(1_700_000_000_000_042))),
+        order: Order::NewestFirst,
+        level: Level::Durable,
+        all_meta: true,
+        ..ReadOptions::default()
+    };
+    server.store().read(&orders(), ReadFrom::Time(Timestamp(0)), &options).await.unwrap();
+    assert_eq!(
+        server.lines(),
+        ["GET /v1/namespaces/orders/records?from=time%3A1970-01-01T00%3A00%3A00.000000Z\
+          &until=time%3A2023-11-14T22%3A13%3A20.000042Z&order=desc&level=durable&meta=all"]
+    );
+}
+
+#[tokio::test]
+async fn records_asked_for_by_offset_come_one_entry_each() {
+    let record = r#"{"offset":7,"time":"2026-11-21T00:00:00.000000Z","data":"x","indices":{"price":-5}}"#;
+    let missing = json!({"offset": 9, "error": Problem::new(Code::Erased, "erased")});
+    let both = format!("{record}\n{missing}\n");
+    let server = Script::start([records(&both), records(&both), records("{}\n")]).await;
+    let (store, ask) = (server.store(), |offsets: &[u64]| GetRequest { offsets: offsets.to_vec(), partition: Some(1) });
+    let got = store.get(&orders(), &ask(&[7, 9])).await.unwrap();
+    let [Got::Record(first), Got::Missing(second)] = &got[..] else { panic!("{got:?}") };
+    assert_eq!((first.offset, first.indices["price"]), (7, -5));
+    assert!(second.offset == 9 && second.error.is(Code::Erased));
+    assert_eq!(server.lines(), ["POST /v1/namespaces/orders/records/get"]);
+    assert_eq!(server.body(0), r#"{"offsets":[7,9],"partition":1}"#);
+    for offsets in [&[7, 8][..], &[7]] {
+        assert!(matches!(store.get(&orders(), &ask(offsets)).await, Err(Error::BadAnswer { .. })));
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use http::{HeaderMap, Uri};
 use logstore_api::limits::{
     READ_BYTES_DEFAULT, READ_BYTES_MAX, READ_RECORDS_DEFAULT, READ_RECORDS_MAX, WAIT_SECONDS_MAX,
 };
+use logstore_api::read::{Level, Order};
 use logstore_api::{Code, Problem, Timestamp};
 
 use super::select::Select;
@@ -15,6 +16,10 @@ use crate::http::query::{self, Query};
 use crate::log::find::ordinals::Direction;
 use crate::log::read::Range;
 use crate::log::shared::Published;
+
+const PARAMETERS: [&str; 9] = ["from", "until", "partition", "limit", "max_bytes", "wait", "order", "level", "meta"];
+const EVENTS_PARAMETERS: [&str; 3] = ["from", "partition", "level"];
+const LAST_EVENT_ID: &str = "Last-Event-ID";
 
 /// A read, as its query and headers say.
 #[derive(Clone, Debug)]
@@ -60,35 +65,21 @@ pub enum Place {
     Found(Option<u64>),
 }
 
-/// Which records come first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// As they were appended.
-    OldestFirst,
-    /// The other way round.
-    NewestFirst,
-}
-
-/// Which records are there for a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// Those that were acknowledged.
-    Confirmed,
-    /// Of those the ones that survive a power loss of this store.
-    Durable,
-    /// Everything in the file.
-    Unconfirmed,
-}
-
 impl Request {
     /// Takes a request apart.
     pub fn parse(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
-        let known = ["from", "until", "partition", "limit", "max_bytes", "wait", "order", "level", "meta"];
-        let query = Query::parse(uri.query(), &[&known[..], &Select::PARAMETERS].concat())?;
+        let form = Form::negotiate(headers, Form::OF_A_READ)?;
+        let known = match form {
+            // A stream has no end, no pages and no order but one.
+            Form::Events => EVENTS_PARAMETERS.to_vec(),
+            _ => [&PARAMETERS[..], &Select::PARAMETERS].concat(),
+        };
+        let query = Query::parse(uri.query(), &known)?;
         let limit = query.number("limit", READ_RECORDS_MAX as u64)?.unwrap_or(READ_RECORDS_DEFAULT as u64);
         let max_bytes = query.number("max_bytes", READ_BYTES_MAX as u64)?.unwrap_or(READ_BYTES_DEFAULT as u64);
+        let from = query.one("from")?.map_or(Ok(Place::Start), Place::parse_from)?;
         let request = Self {
-            from: query.one("from")?.map_or(Ok(Place::Start), Place::parse_from)?,
+            from: if form == Form::Events { last_event(headers)?.unwrap_or(from) } else { from },
             until: query.one("until")?.map(Place::parse_until).transpose()?,
             partition: query.partition()?,
             order: query.choice("order", &Order::WORDS)?.unwrap_or(Order::OldestFirst),
@@ -97,7 +88,7 @@ impl Request {
             select: Select::parse(&query)?,
             max_bytes: usize::try_from(max_bytes).unwrap_or(READ_BYTES_MAX),
             wait: query.duration("wait", Duration::from_secs(WAIT_SECONDS_MAX))?.unwrap_or_default(),
-            form: Form::negotiate(headers)?,
+            form,
             all_meta: query.choice("meta", &[("all", ())])?.is_some(),
         };
         request.check_wait()?;
@@ -126,6 +117,12 @@ impl Request {
     #[must_use]
     pub fn names_a_time(&self) -> bool {
         [Some(self.from), self.until].iter().flatten().any(|place| matches!(place, Place::Time(_)))
+    }
+
+    /// The log as this reader sees it.
+    #[must_use]
+    pub fn view(&self, published: Published) -> Published {
+        view(self.level, published)
     }
 
     /// The first record wanted of what is there.
@@ -197,34 +194,33 @@ fn no_place(field: &str, text: &str, expected: &str) -> Problem {
     Problem::new(Code::InvalidArgument, detail).field(field).expected(expected).got(text)
 }
 
-impl Order {
-    /// The way through the log.
-    #[must_use]
-    pub fn direction(self) -> Direction {
-        match self {
-            Self::OldestFirst => Direction::Up,
-            Self::NewestFirst => Direction::Down,
-        }
+/// The way through the log.
+#[must_use]
+pub fn direction(order: Order) -> Direction {
+    match order {
+        Order::OldestFirst => Direction::Up,
+        Order::NewestFirst => Direction::Down,
     }
-
-    const WORDS: [(&str, Self); 2] = [("asc", Self::OldestFirst), ("desc", Self::NewestFirst)];
 }
 
-impl Level {
-    const WORDS: [(&str, Self); 3] =
-        [("confirmed", Self::Confirmed), ("durable", Self::Durable), ("unconfirmed", Self::Unconfirmed)];
+/// The log as it is seen at a level: the end is the level's.
+#[must_use]
+pub fn view(level: Level, published: Published) -> Published {
+    let Published { end, durable_end, written_end, .. } = published;
+    let end = match level {
+        Level::Confirmed => end,
+        Level::Durable => end.min(durable_end),
+        Level::Unconfirmed => end.max(written_end),
+    };
+    Published { end, start: published.start.min(end), ..published }
+}
 
-    /// The log as it is seen at this level: the end is the level's.
-    #[must_use]
-    pub fn view(self, published: Published) -> Published {
-        let Published { end, durable_end, written_end, .. } = published;
-        let end = match self {
-            Self::Confirmed => end,
-            Self::Durable => end.min(durable_end),
-            Self::Unconfirmed => end.max(written_end),
-        };
-        Published { end, start: published.start.min(end), ..published }
-    }
+/// Where a reader of events goes on that was cut off.
+fn last_event(headers: &HeaderMap) -> Result<Option<Place>, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let offset = query::number(text, LAST_EVENT_ID, u64::MAX - 1)?;
+    Ok(Some(Place::Offset(offset + 1)))
 }
 
 fn level(query: &Query) -> Result<Level, Problem> {
@@ -249,7 +245,7 @@ mod tests {
 
     fn range(query: &str) -> Result<(u64, u64), Problem> {
         let request = parse(query)?;
-        let view = request.level.view(LOG);
+        let view = request.view(LOG);
         let Range { from, until } = request.range(request.first(view)?, view);
         Ok((from, until))
     }

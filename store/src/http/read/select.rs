@@ -108,7 +108,7 @@ pub(super) async fn read(
     let selection = Arc::new(selection);
     let give_up_at = tokio::time::Instant::now() + request.wait;
     let mut updates = partition.published();
-    let mut view = request.level.view(*updates.borrow_and_update());
+    let mut view = request.view(*updates.borrow_and_update());
     let mut first = request.first(view)?;
     if first < view.start {
         return Err(trimmed(first, view));

@@ -79,7 +79,7 @@ fn batch(lens: Vec<usize>) -> Frame {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn newest_first_is_oldest_first_reversed(

@@ -1,0 +1,200 @@
+//! A log as server-sent events, for ever.
+//!
+//! Each follower has a task of its own, which waits for records, reads a piece, and waits until there is room for it: a
+//! slow reader holds a few pieces of memory and nothing else. What stops a read does not stop the events: damage and a
+//! start that has moved are told as an event, behind which the records go on.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use logstore_api::read::{Level, Order};
+use logstore_api::{Code, Problem};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::print::{Printer, error_event};
+use super::request::{Request, view};
+use super::{Ended, put_ends, read_in_order, trimmed};
+use crate::engine::namespace::Namespace;
+use crate::http::accept::Form;
+use crate::http::budget::Share;
+use crate::http::server::drain_begun;
+use crate::http::{App, blocking};
+use crate::log::Partition;
+use crate::log::cursor::LogRecord;
+use crate::log::read::{Flow, Range};
+use crate::log::shared::Published;
+
+/// Bytes of events that are made at once, unless one record has more.
+const PIECE_BYTES_MAX: usize = 32 * 1024;
+/// After so long without a record comes a comment, so that the reader and what stands between know of each other.
+const QUIET_MAX: Duration = Duration::from_secs(15);
+
+/// Answers with the events from the first record wanted on.
+pub fn follow(
+    app: App,
+    namespace: Arc<Namespace>,
+    partition: Arc<Partition>,
+    request: &Request,
+) -> Result<Response, Problem> {
+    let printer = Printer::new(request, &namespace, &partition);
+    let mut updates = partition.published();
+    let seen = request.view(*updates.borrow_and_update());
+    let next = request.first(seen)?;
+    let place = app.budgets.follower()?;
+    let (pieces, taken) = mpsc::channel(1);
+    let level = request.level;
+    tokio::spawn(Follower { app, namespace, partition, level, printer, next, updates, pieces }.run());
+    let mut response = Body::new(Events { taken, held: None, _place: place }).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(Form::Events.content_type()));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    put_ends(&mut response, seen);
+    Ok(response)
+}
+
+/// Events that were made, with their share of the memory.
+type Piece = (Bytes, Share);
+
+/// What waits and reads for one reader.
+struct Follower {
+    app: App,
+    namespace: Arc<Namespace>,
+    partition: Arc<Partition>,
+    level: Level,
+    printer: Printer,
+    /// The first record that was not given yet.
+    next: u64,
+    updates: watch::Receiver<Published>,
+    pieces: mpsc::Sender<Piece>,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let mut draining = self.app.draining.clone();
+        let gone = self.pieces.clone();
+        tokio::select! {
+            () = self.give_all() => {}
+            () = drain_begun(&mut draining) => {}
+            () = gone.closed() => {}
+        }
+    }
+
+    /// Ends only with the namespace, or a fault of ours.
+    async fn give_all(&mut self) {
+        loop {
+            let piece = match self.next_piece().await {
+                Ok(piece) => piece,
+                Err(problem) => {
+                    let mut last = Vec::new();
+                    error_event(&mut last, self.next.checked_sub(1), &problem);
+                    let _ = self.give(last).await;
+                    return;
+                }
+            };
+            if self.give(piece).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn next_piece(&mut self) -> Result<Vec<u8>, Problem> {
+        let Some(view) = self.more().await? else { return Ok(b":\n\n".to_vec()) };
+        let (namespace, partition) = (Arc::clone(&self.namespace), Arc::clone(&self.partition));
+        let (printer, next) = (self.printer.clone(), self.next);
+        let (next, piece) = blocking(move || piece(&namespace, &partition, &printer, next, view)).await?;
+        self.next = next;
+        Ok(piece)
+    }
+
+    /// Waits for records; `None` where none came for a while.
+    async fn more(&mut self) -> Result<Option<Published>, Problem> {
+        let until = Instant::now() + QUIET_MAX;
+        loop {
+            self.check_readable()?;
+            let seen = view(self.level, *self.updates.borrow_and_update());
+            if seen.end > self.next {
+                return Ok(Some(seen));
+            }
+            if tokio::time::timeout_at(until, self.updates.changed()).await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The namespace may be closed, or gone, while it is followed.
+    fn check_readable(&self) -> Result<(), Problem> {
+        let current = self.app.engine.get(self.namespace.name())?;
+        if current.incarnation() != self.namespace.incarnation() {
+            let detail = "the namespace was deleted and made anew; begin again";
+            return Err(Problem::new(Code::NamespaceNotFound, detail));
+        }
+        current.check_read()
+    }
+
+    /// Waits for memory, and until the reader has taken what came before; `None` when there is no reader.
+    async fn give(&self, piece: Vec<u8>) -> Option<()> {
+        let share = self.app.budgets.follow(piece.len()).await?;
+        self.pieces.send((piece.into(), share)).await.ok()
+    }
+}
+
+/// Reads a piece, and what stops it becomes an event; blocking. Says where to go on.
+fn piece(
+    namespace: &Namespace,
+    partition: &Partition,
+    printer: &Printer,
+    next: u64,
+    view: Published,
+) -> Result<(u64, Vec<u8>), Problem> {
+    let mut body = Vec::new();
+    if next < view.start {
+        error_event(&mut body, view.start.checked_sub(1), &trimmed(next, view));
+        return Ok((view.start, body));
+    }
+    let sink = |record: &LogRecord<'_>| {
+        if !body.is_empty() && body.len() + record.body_len() > PIECE_BYTES_MAX {
+            return Flow::StopBefore;
+        }
+        printer.print(&mut body, record);
+        Flow::Continue
+    };
+    let range = Range { from: next, until: view.end };
+    let ended = read_in_order(partition, range, Order::OldestFirst, view, sink);
+    let Ended { next, stopped } = ended.map_err(|error| namespace.internal("read the log", &error))?;
+    let Some(problem) = stopped else { return Ok((next, body)) };
+    let behind = problem.more.get("next").and_then(serde_json::Value::as_u64).unwrap_or(view.end);
+    error_event(&mut body, behind.checked_sub(1), &problem);
+    Ok((behind, body))
+}
+
+/// The body of an answer that never ends by itself. What is held is given back when the next piece is taken.
+struct Events {
+    taken: mpsc::Receiver<Piece>,
+    held: Option<Share>,
+    _place: Share,
+}
+
+impl http_body::Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        self.taken.poll_recv(context).map(|piece| {
+            let (bytes, share) = piece?;
+            self.held = Some(share);
+            Some(Ok(http_body::Frame::data(bytes)))
+        })
+    }
+}
