@@ -107,6 +107,10 @@ e2e-kind: image ## The same tests on kind, which needs a container engine
 demo-k8s: image cluster-up ## Show what logstore does on that cluster
 	@eval "$$(e2e/cluster/run env)" && demo/k8s
 
+.PHONY: crash
+crash: ## Crash the store's core on a simulated disk: N=1000000 random states, or SEED=7 to repeat one
+	LOGSTORE_CRASH_STATES=$(N) LOGSTORE_SEED=$(SEED) $(CARGO) test --locked --profile crash -p logstore-store --test crash random -- --nocapture
+
 .PHONY: bench
 bench: ## Measure against references in the same run; writes docs/benchmarks.md (ONLY=append|copies|restart for a part)
 	$(CARGO) bench --locked -p logstore-store --bench figures

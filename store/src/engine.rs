@@ -77,6 +77,17 @@ pub enum StartError {
 impl Engine {
     /// Opens a root. Namespaces are listed; their logs are opened on first use.
     pub fn start(disk: Arc<dyn Disk>, path: PathBuf, config: StoreConfig) -> Result<Arc<Self>, StartError> {
+        let sync_pool = SyncPool::start().map_err(StartError::Threads)?;
+        Self::start_with(disk, path, config, Arc::new(sync_pool))
+    }
+
+    /// The same with threads for syncs that were started before.
+    pub fn start_with(
+        disk: Arc<dyn Disk>,
+        path: PathBuf,
+        config: StoreConfig,
+        sync_pool: Arc<SyncPool>,
+    ) -> Result<Arc<Self>, StartError> {
         let metrics = Metrics::new();
         let (root, clean) = Root::open(disk, path, config.ordered)?;
         let found = root.node.ordered;
@@ -91,7 +102,7 @@ impl Engine {
             root: root.path.clone(),
             ordered: config.ordered,
             space: Arc::clone(&space),
-            sync_pool: Arc::new(SyncPool::start().map_err(StartError::Threads)?),
+            sync_pool,
             metrics: Arc::clone(&metrics),
             finding: Finding::new(FindLimits::default()),
         };

@@ -38,6 +38,8 @@ impl Registry {
         let dir = home.namespaces_dir();
         let (mut namespaces, mut broken) = (BTreeMap::new(), BTreeSet::new());
         let none = NamespaceMarks::default();
+        // What a killed process has made or removed is seen here: a power loss must not take it back after it was used.
+        home.disk.sync_dir(&dir)?;
         for entry in home.disk.list(&dir)? {
             let path = dir.join(&entry);
             if entry.starts_with(NEW_PREFIX) || entry.starts_with(DELETED_PREFIX) {

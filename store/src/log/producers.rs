@@ -85,8 +85,10 @@ impl Producers {
         match known.frames.iter().find(|frame| frame.seq == seq) {
             Some(frame) if frame.count == count && frame.content_crc == content_crc => Verdict::Duplicate(Some(*frame)),
             Some(_) => refuse(conflict(id, seq)),
-            None if known.frames.front().is_none_or(|oldest| seq < oldest.seq) => Verdict::Duplicate(None),
-            None => refuse(conflict(id, seq)),
+            None if known.frames.front().is_some_and(|oldest| seq > oldest.seq) => refuse(conflict(id, seq)),
+            // Where the table was full, an older frame is stored and forgotten; of an import none may be known.
+            None if known.frames.len() == PRODUCER_FRAMES_MAX || known.frames.is_empty() => Verdict::Duplicate(None),
+            None => refuse(lost(id, seq)),
         }
     }
 
@@ -132,6 +134,15 @@ impl Producers {
             (id, Known { epoch, next_seq, last_time, frames })
         };
         Self { by_id: remembered.iter().take(PRODUCERS_MAX).map(known).collect() }
+    }
+
+    /// Forgets frames whose offsets cannot be had: a retry of them must not be told that they are stored.
+    pub fn forget(&mut self, from: u64, until: u64) {
+        self.by_id.retain(|_, known| {
+            let before = known.frames.len();
+            known.frames.retain(|stored| !(from..until).contains(&stored.offset));
+            before == 0 || !known.frames.is_empty()
+        });
     }
 
     fn forget_oldest(&mut self) {
@@ -201,6 +212,14 @@ fn conflict(id: u128, seq: u64) -> Problem {
         "producer {id} has used sequence {seq} for other records, or cut its batch in another way; a retry repeats the same batch"
     );
     Problem::new(Code::IdentityConflict, detail).field("Producer-Seq").got(seq)
+}
+
+fn lost(id: u128, seq: u64) -> Problem {
+    let id = Uuid::from_u128(id);
+    let detail = format!(
+        "sequence {seq} of producer {id} was lost to damage or a power failure, but later ones are stored; send what was not acknowledged again with a new id, from 0"
+    );
+    Problem::new(Code::UnknownProducer, detail).field("Producer-Seq").got(seq)
 }
 
 fn fenced(id: u128, epoch: u32, newer: u32) -> Problem {
@@ -278,6 +297,23 @@ mod tests {
         let table = table(&frames);
         assert_eq!(table.judge(at(0, 1), 1, 1000), Verdict::Duplicate(None));
         assert_eq!(table.judge(at(1, 1), 1, 1001), Verdict::Duplicate(Some(stored(1, 1))));
+    }
+
+    #[test]
+    fn a_frame_that_was_lost_is_no_duplicate_though_later_ones_are_stored() {
+        // A power loss took the first frame and left the second: the retry of the first was answered as a duplicate.
+        let table = table(&[(3, 2)]);
+        assert_eq!(code(table.judge(at(0, 1), 3, 1000)), "unknown_producer");
+        assert_eq!(table.judge(at(3, 1), 2, 1003), Verdict::Duplicate(Some(stored(3, 2))));
+    }
+
+    #[test]
+    fn a_frame_in_a_hole_is_forgotten_and_its_neighbours_are_not() {
+        let mut table = table(&[(0, 3), (3, 2), (5, 1)]);
+        table.forget(53, 55);
+        assert_eq!(table.judge(at(0, 1), 3, 1000), Verdict::Duplicate(Some(stored(0, 3))));
+        assert_eq!(code(table.judge(at(3, 1), 2, 1003)), "identity_conflict");
+        assert_eq!(table.judge(at(5, 1), 1, 1005), Verdict::Duplicate(Some(stored(5, 1))));
     }
 
     #[test]

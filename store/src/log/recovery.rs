@@ -89,6 +89,10 @@ pub struct Recovered {
 
 /// Opens the files.
 pub fn recover(site: &Site, clean: Option<&CleanMark>) -> io::Result<Recovered> {
+    if clean.is_none() {
+        // A killed process may have given names, of a segment or of a configuration, that are not on the disk yet.
+        sync_parents(&*site.disk, &site.dir)?;
+    }
     let bases = list_segments(site)?;
     let Some((last, sealed)) = bases.split_last() else {
         return Ok(Recovered {
@@ -326,7 +330,8 @@ impl Files<'_> {
         active.file.drop_cache()?;
         let confirmed = ConfirmedFile::load(Arc::clone(&self.site.disk), &self.site.dir).saved().frame;
         let cut_from = self.site.ordered.then_some(confirmed);
-        let Replay { state, tables, holes, damaged, end } = self.replay(active, number, cut_from)?;
+        let Replay { mut state, tables, holes, damaged, end } = self.replay(active, number, cut_from)?;
+        holes.iter().for_each(|(from, until)| state.producers.forget(*from, *until));
         let (mut must_roll, mut quarantined_bytes) = (damaged, 0);
         if end < active.len {
             match quarantine(self.site, active, end) {

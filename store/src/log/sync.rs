@@ -14,21 +14,33 @@ pub type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub struct SyncPool {
     jobs: Option<Sender<Job>>,
+    queue: Arc<Mutex<Receiver<Job>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl SyncPool {
     /// Starts the threads.
     pub fn start() -> std::io::Result<Self> {
+        let mut pool = Self::by_hand();
+        for number in 0..THREADS {
+            let queue = Arc::clone(&pool.queue);
+            let thread = std::thread::Builder::new().name(format!("sync-{number}")).spawn(move || run(&queue))?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// A pool without threads: its jobs wait until somebody takes them, so that a test decides when a sync happens.
+    #[must_use]
+    pub fn by_hand() -> Self {
         let (jobs, queue) = channel();
-        let queue = Arc::new(Mutex::new(queue));
-        let threads = (0..THREADS)
-            .map(|number| {
-                let queue = Arc::clone(&queue);
-                std::thread::Builder::new().name(format!("sync-{number}")).spawn(move || run(&queue))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { jobs: Some(jobs), threads })
+        Self { jobs: Some(jobs), queue: Arc::new(Mutex::new(queue)), threads: Vec::new() }
+    }
+
+    /// The jobs that wait in a pool without threads.
+    #[must_use]
+    pub fn take_waiting(&self) -> Vec<Job> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).try_iter().collect()
     }
 
     /// Gives a job to the threads. A partition gives its next job only after its last, so the queue is bounded by their
