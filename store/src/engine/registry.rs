@@ -210,14 +210,18 @@ impl Registry {
         let disk = &*self.home.disk;
         let dir = self.home.namespaces_dir();
         let beside = dir.join(format!("{NEW_PREFIX}{}", document.incarnation));
+        let named = self.home.dir(&document.name);
         let made = (|| {
             disk.create_dir(&beside)?;
             for number in 0..document.config.partitions {
                 disk.create_dir(&beside.join(number.to_string()))?;
             }
             document.write(disk, &beside)?;
-            disk.rename(&beside, &self.home.dir(&document.name))?;
-            disk.sync_dir(&dir)
+            disk.rename(&beside, &named)?;
+            // Left under its name, it would be in the way of the next attempt.
+            disk.sync_dir(&dir).inspect_err(|_| {
+                let _ = disk.rename(&named, &beside);
+            })
         })();
         if made.is_err() {
             // Left over, it is cleared away by the next start.

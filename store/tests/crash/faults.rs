@@ -2,7 +2,7 @@
 //! so, what the store shows stays sane, what did not depend on the fault goes on, and the next start finds all promises
 //! kept.
 
-use logstore_api::{Code, Durability};
+use logstore_api::{Durability, Problem};
 
 use super::disk::{Call, Fault};
 use super::image::Image;
@@ -39,10 +39,21 @@ fn run_with(fault: Option<(usize, Fault)>, after: After) -> Result<Run, String> 
                     run.check_all(after)
                 })?;
             }
+            Step::Put { space, config } => again(&run, || run.put(space, config.clone()))?,
+            Step::Delete { space } if run.namespace(space).is_ok() => again(&run, || run.delete(space))?,
             step => perform(&mut run, &step)?,
         }
     }
     Ok(run)
+}
+
+/// What a user does again because it failed succeeds then.
+fn again(run: &Run, act: impl Fn() -> Result<(), Problem>) -> Result<(), String> {
+    let result = act().or_else(|first| {
+        run.disk.free();
+        act().map_err(|second| format!("{}, and then {}", first.detail, second.detail))
+    });
+    result.map_err(|what| format!("fails twice: {what}"))
 }
 
 /// A store that does not start because of a fault is started again.
@@ -59,12 +70,7 @@ fn go_on(run: &mut Run, fault: Fault) -> Result<(), String> {
     run.check_view().or_else(|_| run.check_view())?;
     for space in SPACES {
         let config = script::config(Durability::Written, Default::default());
-        let put = run.put(space, config.clone()).or_else(|_| run.put(space, config));
-        if fault == Fault::Io && put.as_ref().is_err_and(|problem| problem.is(Code::Damaged)) {
-            // Its configuration could not be read when the store started; the next start reads it.
-            continue;
-        }
-        put.map_err(|problem| format!("{space} cannot be put any more: {problem}"))?;
+        again(run, || run.put(space, config.clone()))?;
         let op = run.append(space, 1, 30, Durability::Synced, None).map_err(|problem| format!("{space}: {problem}"))?;
         run.run_jobs();
         // A device that fails freezes a log; one that is full, or slow, does not.

@@ -13,6 +13,7 @@ use logstore_store::engine::batch::{Attributes, Batch};
 use logstore_store::engine::namespace::Namespace;
 use logstore_store::log::Partition;
 use logstore_store::log::read::{Flow, Range};
+use logstore_store::log::shared::Published;
 use logstore_store::log::sync::SyncPool;
 use logstore_store::log::work::{Done, What, Work};
 use tokio::sync::oneshot::Receiver;
@@ -246,12 +247,13 @@ impl Run {
     /// Ends the process, with an orderly stop before it or without.
     pub(crate) fn end_process(&mut self, orderly: bool) {
         if orderly && let Some(engine) = &self.engine {
-            let opened = |space: &&str| self.namespace(space).is_ok_and(|namespace| namespace.opened().is_some());
-            let opened: Vec<&'static str> = self.log().model.names().filter(opened).collect();
             engine.stop();
+            let model = self.log().model.clone();
+            let ended = |space: &&str| self.opened(space).is_some_and(|now| now.durable_end == now.end);
+            let ended: Vec<&'static str> = model.names().filter(ended).collect();
             let mut log = self.log();
             log.settle();
-            opened.into_iter().for_each(|space| log.note(Event::Stopped { space }));
+            ended.into_iter().for_each(|space| log.note(Event::Stopped { space }));
         }
         drop(self.pool.take_waiting());
         self.engine = None;
@@ -260,6 +262,11 @@ impl Run {
         log.waiting.clear();
         drop(log);
         self.producers.clear();
+    }
+
+    fn opened(&self, space: &str) -> Option<Published> {
+        let namespace = self.namespace(space).ok()?;
+        namespace.opened().map(|partition| *partition.published().borrow())
     }
 
     // What its user sees.
