@@ -31,7 +31,7 @@ test: test-rust test-go ## Run all fast tests
 .PHONY: test-rust
 test-rust:
 	$(CARGO) build --locked --workspace --bins
-	FLIPS=10000 $(CARGO) test --locked --workspace
+	FLIPS=10000 LOGSTORE_CRASH_STATES=20000 $(CARGO) test --locked --workspace
 
 .PHONY: test-go
 test-go:

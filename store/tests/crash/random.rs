@@ -15,8 +15,8 @@ use super::script::{self, perform};
 
 /// States that one script is crashed into.
 const STATES_OF_A_SCRIPT: usize = 40;
-/// In `cargo test`.
-const STATES: u64 = 20_000;
+/// In `cargo test`; `make test` asks for more.
+const STATES: u64 = 4_000;
 /// Looks that are crashed again while the store recovers, of four.
 const SECOND_CRASHES_OF_FOUR: u64 = 1;
 
@@ -135,6 +135,11 @@ pub(crate) fn caught<T>(act: impl FnOnce() -> Result<T, String>) -> Result<T, St
 fn number_from(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
     Some(text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+}
+
+/// Whether more is wanted than a plain `cargo test` looks at.
+pub(crate) fn thorough() -> bool {
+    number_from("LOGSTORE_CRASH_STATES").is_some()
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Run {
 
     fn partition(&self, space: &str) -> Result<(Arc<Namespace>, Arc<Partition>), Problem> {
         let namespace = self.namespace(space)?;
-        let partition = Arc::clone(namespace.partition()?);
+        let partition = Arc::clone(namespace.partition(0)?);
         Ok((namespace, partition))
     }
 
@@ -224,7 +224,7 @@ impl Run {
     /// What housekeeping does five times a second.
     pub(crate) fn sync_in_background(&self) {
         for namespace in self.engine().namespaces() {
-            if let Some(partition) = namespace.opened() {
+            if let Some(partition) = namespace.opened(0) {
                 partition.sync_in_background();
             }
         }
@@ -266,7 +266,7 @@ impl Run {
 
     fn opened(&self, space: &str) -> Option<Published> {
         let namespace = self.namespace(space).ok()?;
-        namespace.opened().map(|partition| *partition.published().borrow())
+        namespace.opened(0).map(|partition| *partition.published().borrow())
     }
 
     // What its user sees.
@@ -416,9 +416,14 @@ impl Moments {
 
 /// Everything that a namespace shows.
 pub(crate) fn show(namespace: &Namespace) -> Result<Found, String> {
-    let partition = namespace.partition().map_err(|problem| format!("{}: {}", namespace.name(), text(&problem)))?;
+    let partition = namespace.partition(0).map_err(|problem| format!("{}: {}", namespace.name(), text(&problem)))?;
     let published = *partition.published().borrow();
-    let mut found = Found { start: published.start, end: published.end, told: partition.holes(), ..Found::default() };
+    let mut found = Found {
+        start: published.start,
+        end: published.end,
+        told: partition.holes().into_iter().map(|hole| (hole.from, hole.until)).collect(),
+        ..Found::default()
+    };
     let mut next = found.start;
     while next < found.end {
         let mut expected = next;
