@@ -16,6 +16,7 @@ pub mod engine;
 
 pub mod log;
 
+pub mod broken;
 pub mod disk;
 pub mod document;
 pub mod metrics;

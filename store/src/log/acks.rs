@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use logstore_api::Durability;
 
+use crate::broken::{self, Broken};
+
 /// A place between frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
@@ -99,7 +101,9 @@ impl<T> Acks<T> {
             return Vec::new();
         }
         let synced = self.synced;
-        let done = |waiting: &Waiting<T>| waiting.level == Durability::Written || waiting.until <= synced;
+        let done = |waiting: &Waiting<T>| {
+            waiting.level == Durability::Written || waiting.until <= synced || broken::is(Broken::AnsweredBeforeSync)
+        };
         let count = self.waiting.iter().position(|waiting| !done(waiting)).unwrap_or(self.waiting.len());
         let settled: Vec<_> = self.waiting.drain(..count).collect();
         if self.waiting.is_empty() {

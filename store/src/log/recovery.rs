@@ -17,6 +17,7 @@ use super::find::tables::Tables;
 use super::scan::{Found, Scan};
 use super::segment::{self, Segment, SegmentHeader};
 use super::state::{LogState, Tail};
+use crate::broken::{self, Broken};
 use crate::disk::{self, Disk, DiskFile, Open};
 
 /// Where a partition's files are, and what verifies them.
@@ -240,7 +241,9 @@ impl Files<'_> {
         };
         let mut begun = false;
         // Whether damage here ends the log.
-        let cuts = |replay: &Replay| cut_from.is_some_and(|frame| replay.state.tail.next_frame >= frame);
+        let cuts = |replay: &Replay| {
+            cut_from.is_some_and(|frame| replay.state.tail.next_frame >= frame) || broken::is(Broken::DamageCutOff)
+        };
         loop {
             let found = scan.step()?;
             let snapshot = match &found {

@@ -22,6 +22,7 @@ use super::segment::{Segment, SegmentHeader};
 use super::shared::Shared;
 use super::state::{LogState, Tail};
 use super::work::{Answer, Reply, What, Work, frozen, frozen_outcome};
+use crate::broken::{self, Broken};
 use crate::disk;
 
 /// Frames whose checksums are kept for writers that repeat themselves.
@@ -374,7 +375,7 @@ impl Writer {
 
     /// What is in the active segment is on the disk before anything is in the next: a power loss cannot leave a gap.
     fn sync_active(&self, shared: &Shared) -> io::Result<()> {
-        let Some(active) = &self.active else { return Ok(()) };
+        let Some(active) = self.active.as_ref().filter(|_| !broken::is(Broken::RollWithoutSync)) else { return Ok(()) };
         let Tail { next_frame, next_offset, .. } = self.state.tail;
         shared.sync(active, Mark { frame: next_frame, offset: next_offset })
     }

@@ -256,6 +256,22 @@ impl Image {
         }
     }
 
+    /// Flips a bit in the middle of these bytes, wherever they stand on the disk; whether they stand anywhere.
+    #[cfg(feature = "broken")]
+    pub(crate) fn flip(&mut self, bytes: &[u8]) -> bool {
+        let mut found = false;
+        for node in &mut self.nodes {
+            let Node::File(file) = Arc::make_mut(node) else { continue };
+            for held in [&mut file.visible, &mut file.durable] {
+                if let Some(at) = held.windows(bytes.len()).position(|window| window == bytes) {
+                    Arc::make_mut(held)[at + bytes.len() / 2] ^= 0x40;
+                    found = true;
+                }
+            }
+        }
+        found
+    }
+
     // What a power loss does.
 
     pub(crate) fn at_stake(&self) -> AtStake {

@@ -17,5 +17,8 @@ mod oracle;
 mod run;
 mod script;
 
+#[cfg(feature = "broken")]
+mod broken;
+mod exhaustive;
 mod faults;
 mod random;

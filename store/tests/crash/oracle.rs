@@ -244,6 +244,15 @@ impl Model {
         self.spaces.get(name).map(|space| &space.life)
     }
 
+    /// The same promises without one append, which was damaged on the disk.
+    #[cfg(feature = "broken")]
+    pub(crate) fn damaged(mut self, name: &'static str, op: Op) -> Self {
+        let life = &mut self.space(name).life;
+        life.kept.remove(&op);
+        life.acked.remove(&op);
+        self
+    }
+
     pub(crate) fn is_acked(&self, name: &str, op: Op) -> bool {
         self.life(name).is_some_and(|life| life.acked.contains_key(&op))
     }
@@ -327,6 +336,12 @@ impl Life {
         }
         self.durable_end = self.durable_end.max(found.end);
         self.dead.extend(found.holes.iter().filter(|hole| !self.dead.contains(hole)).copied().collect::<Vec<_>>());
+    }
+
+    /// The payload of an append's first record.
+    #[cfg(feature = "broken")]
+    pub(crate) fn payload_of(&self, op: Op) -> Option<Vec<u8>> {
+        self.frames.get(&op).map(|frame| frame.payload(0))
     }
 
     /// Frames of producers that a client would send again, with the offset where they are known to stand.
