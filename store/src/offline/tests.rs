@@ -142,7 +142,7 @@ fn text_of(name: &NamespaceName, logs: &[LogPlan]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn an_import_gives_its_export_again(logs in prop::collection::vec(log(), 1..3)) {
