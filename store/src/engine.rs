@@ -9,6 +9,7 @@ pub mod batch;
 pub mod escape;
 pub mod fences;
 pub mod housekeeping;
+pub mod indices;
 pub mod namespace;
 pub mod partitions;
 pub mod placement;
@@ -299,7 +300,6 @@ impl Engine {
 /// Fields whose features this store does not have are refused.
 fn refuse_unbuilt(config: &logstore_api::NamespaceConfig) -> Result<(), Problem> {
     let field = match config {
-        config if !config.indices.is_empty() => "indices",
         config if config.quota != logstore_api::namespace::Quota::default() => "quota",
         _ => return Ok(()),
     };

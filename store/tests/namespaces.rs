@@ -96,7 +96,7 @@ fn bad_configurations_name_the_field_and_change_nothing() {
         (json!({"retention": {"max_bytes": -1}}), "retention.max_bytes"),
         (json!({"durability": "safe"}), "durability"),
         (json!({"retentoin": {"max_bytes": 1}}), "retentoin"),
-        (json!({"indices": ["price"]}), "indices"),
+        (json!({"indices": ["Price"]}), "indices"),
         (json!({"quota": {"max_record_bytes": 4096}}), "quota"),
         (json!({"quota": {"max_bytes": 10}}), "quota.max_bytes"),
         (json!({"rotation": {"max_segment_bytes": 10}}), "rotation.max_segment_bytes"),

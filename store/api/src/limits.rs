@@ -8,7 +8,7 @@ pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const BATCH_RECORDS_MAX: usize = 100_000;
 /// One append, encoded as a frame: the largest record, with what stands around it.
 pub const FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + 48 + 32 + 8 + META_BYTES_MAX + 1 + 16 + 8;
-/// The body of an append of envelopes, which base64 and JSON blow up.
+/// The body of an append of envelopes, which base64 and JSON blow up, or of binary records with their metadata.
 pub const ENVELOPES_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
 /// Key, tags and index values of one record, encoded.
 pub const META_BYTES_MAX: usize = 65_535;

@@ -120,7 +120,7 @@ fn is_line(record: &Record) -> bool {
 }
 
 fn envelope(record: &Record) -> AppendEnvelope {
-    let Record { data, alloc, key, tags } = record;
+    let Record { data, alloc, key, tags, indices } = record;
     let (data, data_b64) = match std::str::from_utf8(data) {
         Ok(text) if escaped_len(text) <= base64_len(text.len()) => (Some(text.to_owned()), None),
         _ => (None, Some(BASE64.encode(data))),
@@ -130,7 +130,7 @@ fn envelope(record: &Record) -> AppendEnvelope {
         data_b64,
         key: key.clone(),
         tags: tags.clone(),
-        indices: serde_json::Map::new(),
+        indices: indices.iter().map(|(name, value)| (name.clone(), (*value).into())).collect(),
         alloc: (*alloc > 0).then_some(*alloc),
     }
 }

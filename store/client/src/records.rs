@@ -1,5 +1,7 @@
 //! Records to append, and the bounds that are checked before anything is sent anywhere.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use logstore_api::Code;
 use logstore_api::frame::{Draft, FrameBuilder, Kind, Meta, NewRecord, Salt};
@@ -18,6 +20,8 @@ pub struct Record {
     pub key: Option<String>,
     /// Tags.
     pub tags: Vec<String>,
+    /// Values of the namespace's indices, by their names; only one store that orders by itself takes them.
+    pub indices: BTreeMap<String, i64>,
 }
 
 impl Record {
@@ -29,8 +33,8 @@ impl Record {
 
     /// Whether there is nothing but a payload.
     pub(crate) fn is_plain(&self) -> bool {
-        let Self { data: _, alloc, key, tags } = self;
-        *alloc == 0 && key.is_none() && tags.is_empty()
+        let Self { data: _, alloc, key, tags, indices } = self;
+        *alloc == 0 && key.is_none() && tags.is_empty() && indices.is_empty()
     }
 }
 
@@ -84,6 +88,12 @@ pub enum InvalidRecords {
         /// How long.
         bytes: usize,
     },
+    /// Records hold the numbers of indices, which only a store knows, not a writer of several copies.
+    #[error("record {index} of the batch has values of indices, which a writer of several copies does not take")]
+    IndexOnCopies {
+        /// Which, counted from 0.
+        index: usize,
+    },
 }
 
 impl InvalidRecords {
@@ -91,7 +101,7 @@ impl InvalidRecords {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Empty | Self::KeyTooLong { .. } => Code::InvalidArgument,
+            Self::Empty | Self::KeyTooLong { .. } | Self::IndexOnCopies { .. } => Code::InvalidArgument,
             Self::TooMany { .. } | Self::BatchTooLarge { .. } => Code::BatchTooLarge,
             Self::RecordTooLarge { .. } => Code::RecordTooLarge,
             Self::TooManyTags { .. } | Self::TagTooLong { .. } => Code::TooManyTags,
@@ -107,7 +117,8 @@ impl InvalidRecords {
             | Self::RecordTooLarge { index, .. }
             | Self::TooManyTags { index, .. }
             | Self::TagTooLong { index, .. }
-            | Self::KeyTooLong { index, .. } => Some(*index),
+            | Self::KeyTooLong { index, .. }
+            | Self::IndexOnCopies { index } => Some(*index),
         }
     }
 }
@@ -123,7 +134,7 @@ pub(crate) fn check(records: &[Record]) -> Result<(), InvalidRecords> {
 }
 
 fn check_one(index: usize, record: &Record) -> Result<(), InvalidRecords> {
-    let Record { data, alloc, key, tags } = record;
+    let Record { data, alloc, key, tags, indices: _ } = record;
     let bytes = (*alloc).max(data.len() as u64);
     if bytes > RECORD_BYTES_MAX as u64 {
         return Err(InvalidRecords::RecordTooLarge { index, bytes });
@@ -146,7 +157,10 @@ pub(crate) fn draft(records: &[Record]) -> Result<Draft, InvalidRecords> {
     let payload_len: usize = records.iter().map(|record| record.data.len() + 24).sum();
     let capacity = (payload_len + 64).min(FRAME_BYTES_MAX);
     let mut builder = FrameBuilder::with_capacity(Kind::Data, None, Salt::WIRE, capacity);
-    for (index, Record { data, alloc, key, tags }) in records.iter().enumerate() {
+    for (index, Record { data, alloc, key, tags, indices }) in records.iter().enumerate() {
+        if !indices.is_empty() {
+            return Err(InvalidRecords::IndexOnCopies { index });
+        }
         let meta = Meta {
             indices: Vec::new(),
             key: key.as_ref().map(|key| key.clone().into_bytes()),
@@ -173,6 +187,7 @@ mod tests {
         let many_tags = Record { tags: vec![String::new(); TAGS_MAX + 1], ..Record::default() };
         let long_tag = Record { tags: vec!["t".repeat(TAG_BYTES_MAX + 1)], ..Record::default() };
         let long_key = Record { key: Some("k".repeat(KEY_BYTES_MAX + 1)), ..Record::default() };
+        let indexed = Record { indices: [("price".to_owned(), 1)].into(), ..Record::default() };
         let small = Record::new("x");
         for (records, code, index) in [
             (vec![], Code::InvalidArgument, None),
@@ -182,6 +197,7 @@ mod tests {
             (vec![small.clone(), small.clone(), many_tags], Code::TooManyTags, Some(2)),
             (vec![long_tag], Code::TooManyTags, Some(0)),
             (vec![long_key], Code::InvalidArgument, Some(0)),
+            (vec![small.clone(), indexed], Code::InvalidArgument, Some(1)),
             (vec![large.clone(), large.clone()], Code::BatchTooLarge, Some(1)),
         ] {
             let invalid = draft(&records).unwrap_err();

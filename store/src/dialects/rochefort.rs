@@ -25,7 +25,7 @@ use super::go;
 use crate::engine::batch::{Attributes, Batch, Ready};
 use crate::engine::namespace::Namespace;
 use crate::http::answer::status;
-use crate::http::append::{Stored, store};
+use crate::http::append::{Stored, Terms, store};
 use crate::http::read::opened;
 use crate::http::{App, blocking, body};
 
@@ -68,10 +68,12 @@ pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: 
     let share = app.budgets.append(body::declared_len(&headers).unwrap_or(RECORD_BYTES_MAX)).await?;
     let data = body::read(&headers, body, RECORD_BYTES_MAX, Code::RecordTooLarge).await?;
     let name = namespace_name(uri.query())?;
-    let attributes = Attributes { key: None, tags: tags(uri.query()), alloc: Some(alloc_size(uri.query())?) };
+    let attributes =
+        Attributes { tags: tags(uri.query()), alloc: Some(alloc_size(uri.query())?), ..Attributes::default() };
     let namespace = namespace_for_append(&app, name, &data, &attributes).await?;
     let ready = batch(&data, attributes, namespace.salt())?;
-    let (_, stored) = store(&app, Arc::clone(&namespace), PARTITION, ready, None, share).await?;
+    let (_, stored) =
+        store(&app, Arc::clone(&namespace), ready, Terms { partition: PARTITION, ..Terms::default() }, share).await?;
     let address = address_of(namespace, &stored).await?;
     let json = HeaderValue::from_static("application/json");
     Ok(([(CONTENT_TYPE, json)], format!("{{\"offset\":{address}}}")).into_response())

@@ -2,7 +2,8 @@
 
 use logstore_api::frame::{Draft, FrameBuilder, Kind, Meta, NewRecord, Producer, Salt};
 use logstore_api::limits::{
-    BATCH_RECORDS_MAX, FRAME_BYTES_MAX, KEY_BYTES_MAX, META_BYTES_MAX, RECORD_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX,
+    BATCH_RECORDS_MAX, FRAME_BYTES_MAX, INDICES_MAX, KEY_BYTES_MAX, META_BYTES_MAX, RECORD_BYTES_MAX, TAG_BYTES_MAX,
+    TAGS_MAX,
 };
 use logstore_api::{Code, Problem};
 
@@ -13,6 +14,8 @@ pub struct Attributes {
     pub key: Option<String>,
     /// Tags.
     pub tags: Vec<String>,
+    /// Values of indices, by their numbers.
+    pub indices: Vec<(u8, i64)>,
     /// Bytes to reserve.
     pub alloc: Option<u64>,
 }
@@ -43,9 +46,9 @@ impl Batch {
 
     /// Adds a record.
     pub fn push(&mut self, data: &[u8], attributes: Attributes) -> Result<(), Problem> {
-        let Attributes { key, tags, alloc } = attributes;
+        let Attributes { key, tags, indices, alloc } = attributes;
         let alloc = check_sizes(data.len(), alloc)?;
-        let meta = check_meta(key, tags)?;
+        let meta = check_meta(key, tags, indices)?;
         self.builder.push(&NewRecord { data, alloc, meta });
         if self.builder.record_count() as usize > BATCH_RECORDS_MAX {
             let detail = format!("a batch holds more than {BATCH_RECORDS_MAX} records; send several");
@@ -85,7 +88,7 @@ fn check_sizes(data_len: usize, alloc: Option<u64>) -> Result<u32, Problem> {
     }
 }
 
-fn check_meta(key: Option<String>, tags: Vec<String>) -> Result<Meta, Problem> {
+fn check_meta(key: Option<String>, tags: Vec<String>, indices: Vec<(u8, i64)>) -> Result<Meta, Problem> {
     if let Some(key) = &key
         && key.len() > KEY_BYTES_MAX
     {
@@ -101,12 +104,8 @@ fn check_meta(key: Option<String>, tags: Vec<String>) -> Result<Meta, Problem> {
         return Err(Problem::new(Code::TooManyTags, detail).field("tags").expected(TAG_BYTES_MAX).got(tag.len()));
     }
     const _: () = assert!(
-        3 + KEY_BYTES_MAX + 2 + TAGS_MAX * (TAG_BYTES_MAX + 2) <= META_BYTES_MAX,
-        "key and tags within their limits fit the metadata"
+        2 + INDICES_MAX * 9 + 3 + KEY_BYTES_MAX + 2 + TAGS_MAX * (TAG_BYTES_MAX + 2) <= META_BYTES_MAX,
+        "values, key and tags within their limits fit the metadata"
     );
-    Ok(Meta {
-        indices: Vec::new(),
-        key: key.map(String::into_bytes),
-        tags: tags.into_iter().map(String::into_bytes).collect(),
-    })
+    Ok(Meta { indices, key: key.map(String::into_bytes), tags: tags.into_iter().map(String::into_bytes).collect() })
 }

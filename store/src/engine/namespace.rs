@@ -132,13 +132,15 @@ pub struct Rules {
     pub salt: Salt,
     /// How many partitions there are.
     pub partitions: u32,
+    /// Names of the indices, by their numbers.
+    pub indices: Vec<String>,
 }
 
 impl Rules {
     /// Those of a configuration.
     #[must_use]
     pub fn of(config: &NamespaceConfig, salt: Salt) -> Self {
-        Self { salt, partitions: config.partitions }
+        Self { salt, partitions: config.partitions, indices: config.indices.clone() }
     }
 }
 

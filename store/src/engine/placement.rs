@@ -40,19 +40,18 @@ impl Placement {
         }
     }
 
-    /// Where the batch goes; `None` leaves it to the store. A producer's sequence counts within one partition, so that
-    /// its batches must say where they go.
-    pub fn choose(self, has_producer: bool) -> Result<Option<u32>, Problem> {
-        match self.named.or(self.of_keys) {
-            None if self.partitions == 1 => Ok(Some(0)),
-            None if has_producer => {
+    /// Where the batch goes; `None` leaves it to the store, unless something counts within one partition.
+    pub fn choose(self, counts_within_one: Option<&str>) -> Result<Option<u32>, Problem> {
+        match (self.named.or(self.of_keys), counts_within_one) {
+            (None, _) if self.partitions == 1 => Ok(Some(0)),
+            (None, Some(what)) => {
                 let detail = format!(
-                    "a producer's sequence counts within one of the {} partitions; name one with partition=, or give a key",
+                    "{what} within one of the {} partitions; name one with partition=, or give a key",
                     self.partitions
                 );
                 Err(Problem::new(Code::InvalidArgument, detail).field("partition"))
             }
-            choice => Ok(choice),
+            (choice, _) => Ok(choice),
         }
     }
 }
@@ -81,7 +80,7 @@ mod tests {
         let place = |named, keys: &[Option<&str>]| {
             let mut placement = Placement::new(2, named);
             keys.iter().try_for_each(|key| placement.see(*key))?;
-            placement.choose(false)
+            placement.choose(None)
         };
         assert_eq!(place(None, &[None, None]), Ok(None));
         assert_eq!(place(None, &[None, Some(one), Some(one)]), Ok(Some(partition_of_key(one.as_bytes(), 2))));
@@ -91,8 +90,11 @@ mod tests {
 
     #[test]
     fn a_producer_says_where_its_sequence_counts() {
-        assert_eq!(Placement::new(1, None).choose(true), Ok(Some(0)));
-        assert_eq!(Placement::new(3, None).choose(true).unwrap_err().field.as_deref(), Some("partition"));
-        assert_eq!(Placement::new(3, Some(2)).choose(true), Ok(Some(2)));
+        assert_eq!(Placement::new(1, None).choose(Some("a sequence counts")), Ok(Some(0)));
+        assert_eq!(
+            Placement::new(3, None).choose(Some("a sequence counts")).unwrap_err().field.as_deref(),
+            Some("partition")
+        );
+        assert_eq!(Placement::new(3, Some(2)).choose(Some("a sequence counts")), Ok(Some(2)));
     }
 }

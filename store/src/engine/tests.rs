@@ -80,7 +80,13 @@ fn submit(
         batch.push(record, Attributes::default()).unwrap();
     }
     let ready = batch.finish().unwrap();
-    let work = |reply| Work::Append { draft: ready.draft, producer: ready.producer, durability: level, reply };
+    let work = |reply| Work::Append {
+        draft: ready.draft,
+        producer: ready.producer,
+        expect_offset: None,
+        durability: level,
+        reply,
+    };
     namespace.partition(0).unwrap().submit(work)
 }
 
@@ -437,7 +443,13 @@ fn producers_are_remembered_across_segments_and_restarts() {
         let mut batch = Batch::new(producer, namespace.salt(), 0);
         batch.push(record, Attributes::default()).unwrap();
         let ready = batch.finish().unwrap();
-        let work = |reply| Work::Append { draft: ready.draft, producer, durability: Durability::Synced, reply };
+        let work = |reply| Work::Append {
+            draft: ready.draft,
+            producer,
+            expect_offset: None,
+            durability: Durability::Synced,
+            reply,
+        };
         match namespace.partition(0).unwrap().submit(work).blocking_recv().unwrap() {
             Ok(Done { what: What::Appended { offset, duplicate, .. }, .. }) => Ok((offset, duplicate)),
             Ok(other) => panic!("{other:?}"),
@@ -684,7 +696,13 @@ fn after_a_failed_sync_everybody_is_answered() {
         let mut batch = Batch::new(producer, namespace.salt(), 0);
         batch.push(b"x", Attributes::default()).unwrap();
         let ready = batch.finish().unwrap();
-        let work = |reply| Work::Append { draft: ready.draft, producer, durability: Durability::Synced, reply };
+        let work = |reply| Work::Append {
+            draft: ready.draft,
+            producer,
+            expect_offset: None,
+            durability: Durability::Synced,
+            reply,
+        };
         namespace.partition(0).unwrap().submit(work).blocking_recv().unwrap().map_err(|problem| problem.code)
     };
     let store = Store::new();

@@ -14,13 +14,14 @@ pub struct Query {
 }
 
 impl Query {
-    /// Takes a query apart; only parameters in `known` may stand there.
+    /// Takes a query apart; only parameters in `known` may stand there. One that ends in `NAME` stands for all that begin
+    /// like it.
     pub fn parse(raw: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
         let mut pairs = Vec::new();
         for pair in raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name)?, decode(value)?);
-            if !known.contains(&name.as_str()) {
+            if !known.iter().any(|known| is_meant(known, &name)) {
                 return Err(unknown(&name, known));
             }
             pairs.push((name, value));
@@ -42,6 +43,14 @@ impl Query {
     /// A parameter that may be given often.
     pub fn all(&self, name: &str) -> Vec<String> {
         self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// The rests of names that begin so, each once.
+    pub fn names_from(&self, prefix: &str) -> Vec<&str> {
+        let mut names: Vec<&str> = self.pairs.iter().filter_map(|(key, _)| key.strip_prefix(prefix)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// A number up to `max`.
@@ -102,6 +111,10 @@ fn decode(text: &str) -> Result<String, Problem> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8().map(std::borrow::Cow::into_owned);
     decoded.map_err(|_| Problem::new(Code::InvalidArgument, format!("the query holds {text:?}, which is not UTF-8")))
+}
+
+fn is_meant(known: &str, name: &str) -> bool {
+    known == name || known.strip_suffix("NAME").is_some_and(|prefix| name.starts_with(prefix))
 }
 
 fn unknown(name: &str, known: &[&str]) -> Problem {
@@ -168,6 +181,9 @@ mod tests {
         let typo = Query::parse(Some("form=1"), &["from"]);
         assert_eq!(code(typo), ("unknown_parameter".into(), Some("form".into())));
         assert!(Query::parse(Some("tag=%ff"), &["tag"]).is_err());
+        let query = Query::parse(Some("index.size=1&index.price=2&index.size=3"), &["index.NAME"]).unwrap();
+        assert_eq!(query.names_from("index."), ["price", "size"]);
+        assert!(Query::parse(Some("inde=1"), &["index.NAME"]).is_err());
     }
 
     #[test]
@@ -175,6 +191,10 @@ mod tests {
         for text in ["", "-1", "+1", "1_0", "0x1", " 1", "18446744073709551616"] {
             assert!(number(text, "n", u64::MAX).is_err(), "{text:?}");
         }
+        for text in ["", "-", "+1", "--1", "1.0", "9223372036854775808"] {
+            assert!(integer(text, "n").is_err(), "{text:?}");
+        }
+        assert_eq!(integer("-9223372036854775808", "n"), Ok(i64::MIN));
         let max = Duration::from_secs(60);
         assert_eq!(duration("250ms", "wait", max), Ok(Duration::from_millis(250)));
         assert_eq!(duration("5s", "wait", max), Ok(Duration::from_secs(5)));

@@ -15,6 +15,8 @@ pub enum Work {
         draft: Draft,
         /// Their producer, as the frame holds it.
         producer: Option<Producer>,
+        /// The offset that the first record must get, where the sender insists on one.
+        expect_offset: Option<u64>,
         /// The level to reach.
         durability: Durability,
         /// Who asked.

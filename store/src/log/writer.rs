@@ -41,6 +41,14 @@ pub struct Writer {
     recent: VecDeque<(u64, u32)>,
 }
 
+/// What [`Work::Append`] asks for.
+struct Append {
+    draft: Draft,
+    producer: Option<Producer>,
+    expect_offset: Option<u64>,
+    durability: Durability,
+}
+
 #[derive(Debug)]
 struct Staged {
     frame: Option<(Draft, u32)>,
@@ -67,8 +75,8 @@ impl Writer {
     pub fn run(&mut self, shared: &Shared, works: impl IntoIterator<Item = Work>) {
         for work in works {
             match work {
-                Work::Append { draft, producer, durability, reply } => {
-                    self.append(shared, draft, producer, durability, reply);
+                Work::Append { draft, producer, expect_offset, durability, reply } => {
+                    self.append(shared, Append { draft, producer, expect_offset, durability }, reply);
                 }
                 Work::Trim { before, reply } => self.trim(shared, before, reply),
                 Work::Place { place, reply } => self.place(shared, place, reply),
@@ -77,14 +85,8 @@ impl Writer {
         self.flush(shared);
     }
 
-    fn append(
-        &mut self,
-        shared: &Shared,
-        draft: Draft,
-        producer: Option<Producer>,
-        durability: Durability,
-        reply: Reply,
-    ) {
+    fn append(&mut self, shared: &Shared, append: Append, reply: Reply) {
+        let Append { draft, producer, expect_offset, durability } = append;
         if let Some(producer) = producer {
             let in_flight = |staged: &Staged| {
                 staged.frame.as_ref().is_some_and(|(draft, _)| {
@@ -107,6 +109,11 @@ impl Writer {
                 }
                 Verdict::Refuse(problem) => return self.answer_in_line(durability, reply, Err(problem)),
             }
+        }
+        let next_offset = self.staged_tail.next_offset;
+        if let Some(expected) = expect_offset.filter(|expected| *expected != next_offset) {
+            // In line: what it rests on may not be on the disk yet.
+            return self.answer_in_line(durability, reply, Err(Box::new(offset_mismatch(expected, next_offset))));
         }
         if let Err(problem) = self.make_room(shared, draft.frame_len() as u64, true) {
             return shared.refuse(reply, problem);
@@ -450,4 +457,9 @@ impl Writer {
             }
         }
     }
+}
+
+fn offset_mismatch(asked: u64, next_offset: u64) -> Problem {
+    let detail = format!("the records would get offset {next_offset}, not {asked}; nothing was stored");
+    Problem::new(Code::OffsetMismatch, detail).field("expect_offset").expected(next_offset).got(asked)
 }

@@ -46,7 +46,7 @@ impl Append {
     }
 
     fn attributes(&self) -> Attributes {
-        Attributes { alloc: self.alloc, tags: self.tags.clone(), key: self.key.clone() }
+        Attributes { alloc: self.alloc, tags: self.tags.clone(), key: self.key.clone(), ..Attributes::default() }
     }
 
     fn producer(&self) -> Option<Producer> {
@@ -77,7 +77,7 @@ pub fn work(
 pub fn append(log: &Namespace, number: u32, append: &Append) -> Result<Option<u64>, Problem> {
     let draft = draft(append, log.salt())?;
     let (producer, durability) = (append.producer(), Durability::Written);
-    match work(log, number, |reply| Work::Append { draft, producer, durability, reply })? {
+    match work(log, number, |reply| Work::Append { draft, producer, expect_offset: None, durability, reply })? {
         What::Appended { offset, .. } => Ok(offset),
         other => panic!("{other:?}"),
     }

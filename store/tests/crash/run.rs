@@ -179,8 +179,13 @@ impl Run {
         let ready = batch.finish()?;
         let (op, durability) = (frame.op, frame.level);
         self.note(Event::Submitted { space, frame });
-        let answer =
-            partition.submit(|reply| Work::Append { draft: ready.draft, producer: ready.producer, durability, reply });
+        let answer = partition.submit(|reply| Work::Append {
+            draft: ready.draft,
+            producer: ready.producer,
+            expect_offset: None,
+            durability,
+            reply,
+        });
         let mut log = self.log();
         log.waiting.push((space, op, answer));
         log.settle();
@@ -339,6 +344,7 @@ impl Run {
         let mut answer = partition.submit(|reply| Work::Append {
             draft: ready.draft,
             producer: ready.producer,
+            expect_offset: None,
             durability: Durability::Synced,
             reply,
         });

@@ -33,6 +33,10 @@ pub struct AppendOptions {
     pub key: Option<String>,
     /// Bytes to reserve for each payload.
     pub alloc: Option<u64>,
+    /// Values of the namespace's indices, by their names, of each record.
+    pub indices: Vec<(String, i64)>,
+    /// Append only where the first record gets this offset.
+    pub expect_offset: Option<u64>,
     /// Where it goes; where left out, the key's hash says, or the store takes one after the other.
     pub partition: Option<u32>,
     /// When the append is acknowledged; as the namespace says where left out.
@@ -91,14 +95,18 @@ impl AppendError {
 
 /// The request of an append.
 pub(super) fn call(name: &NamespaceName, payload: &Payload, options: &AppendOptions) -> Call {
-    let AppendOptions { tags, key, alloc, partition, durability, producer } = options;
+    let AppendOptions { tags, key, alloc, indices, expect_offset, partition, durability, producer } = options;
     let mut query = Query::default()
         .with_some("key", key.as_deref())
         .with_some("alloc", *alloc)
         .with_some("partition", *partition)
+        .with_some("expect_offset", *expect_offset)
         .with_some("durability", durability.map(durability_text));
     for tag in tags {
         query = query.with("tag", tag);
+    }
+    for (name, value) in indices {
+        query = query.with(&format!("index.{name}"), value);
     }
     let mut call = Call::new(Method::POST, namespace_path(name, "/records"));
     if let Some(producer) = producer {

@@ -84,6 +84,8 @@ async fn an_append_asks_for_what_it_was_told() {
         tags: vec!["a b".to_owned(), "c".to_owned()],
         key: Some("k&".to_owned()),
         alloc: Some(100),
+        indices: vec![("price".to_owned(), -5)],
+        expect_offset: Some(41),
         partition: Some(3),
         durability: Some(Durability::Written),
         producer: Some(ProducerSequence { id: Uuid::from_u128(5), epoch: 2, seq: 17 }),
@@ -96,7 +98,7 @@ async fn an_append_asks_for_what_it_was_told() {
     assert_eq!(
         server.lines(),
         [
-            "POST /v1/namespaces/orders/records?key=k%26&alloc=100&partition=3&durability=written&tag=a%20b&tag=c",
+            "POST /v1/namespaces/orders/records?key=k%26&alloc=100&partition=3&expect_offset=41&durability=written&tag=a%20b&tag=c&index.price=-5",
             "POST /v1/namespaces/orders/records?split=lines",
             "POST /v1/namespaces/orders/records",
         ]

@@ -197,7 +197,7 @@ impl<R: Read> Lines<R> {
         let payload = without_end(line);
         match &self.shape {
             Shape::Payload { key, tags } => {
-                Ok(Record { data: payload.to_vec().into(), alloc: 0, key: key.clone(), tags: tags.clone() })
+                Ok(Record { key: key.clone(), tags: tags.clone(), ..Record::new(payload.to_vec()) })
             }
             Shape::Envelope => {
                 parse_envelope(payload).map_err(|what| InputError::Malformed { line: self.line + 1, what })
@@ -218,10 +218,12 @@ fn parse_envelope(line: &[u8]) -> Result<Record, String> {
     let mut envelope: AppendEnvelope = serde_json::from_slice(line).map_err(no_json)?;
     let data = envelope.take_payload().map_err(|error| error.to_string())?;
     let AppendEnvelope { data: _, data_b64: _, key, tags, indices, alloc } = envelope;
-    match indices.keys().next() {
-        Some(name) => Err(format!("the namespace declares no index {name:?}")),
-        None => Ok(Record { data: data.into(), alloc: alloc.unwrap_or(0), key, tags }),
-    }
+    let value = |(name, value): (String, serde_json::Value)| match value.as_i64() {
+        Some(integer) => Ok((name, integer)),
+        None => Err(format!("indices.{name} is {value}; give a whole number of 64 bits")),
+    };
+    let indices = indices.into_iter().map(value).collect::<Result<_, _>>()?;
+    Ok(Record { data: data.into(), alloc: alloc.unwrap_or(0), key, tags, indices })
 }
 
 #[cfg(test)]

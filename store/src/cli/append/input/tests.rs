@@ -96,12 +96,18 @@ fn a_line_beyond_the_limit_ends_the_input_without_being_read_whole() {
 }
 
 #[test]
-fn envelopes_carry_key_tags_and_reserved_bytes() {
-    let line = br#"{"data_b64": "/w==", "key": "k", "tags": ["t"], "alloc": 9}"#;
+fn envelopes_carry_key_tags_values_and_reserved_bytes() {
+    let line = br#"{"data_b64": "/w==", "key": "k", "tags": ["t"], "indices": {"price": -1}, "alloc": 9}"#;
     let record = parse_envelope(line).unwrap();
-    let expected = Record { alloc: 9, key: Some("k".into()), tags: vec!["t".into()], ..Record::new(&b"\xff"[..]) };
+    let expected = Record {
+        alloc: 9,
+        key: Some("k".into()),
+        tags: vec!["t".into()],
+        indices: [("price".to_owned(), -1)].into(),
+        ..Record::new(&b"\xff"[..])
+    };
     assert_eq!(record, expected);
-    assert!(parse_envelope(br#"{"data": "x", "indices": {"price": 1}}"#).unwrap_err().contains("\"price\""));
+    assert!(parse_envelope(br#"{"data": "x", "indices": {"price": 1.5}}"#).unwrap_err().contains("indices.price"));
     assert!(parse_envelope(b"").is_err());
 }
 

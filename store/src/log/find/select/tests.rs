@@ -52,7 +52,8 @@ impl Log {
         let mut builder = FrameBuilder::new(Kind::Data, None, self.namespace().salt());
         metas.iter().for_each(|meta| builder.push(&NewRecord { data, alloc: 0, meta: meta.clone() }));
         let draft = builder.finish();
-        let work = |reply| Work::Append { draft, producer: None, durability: Durability::Written, reply };
+        let work =
+            |reply| Work::Append { draft, producer: None, expect_offset: None, durability: Durability::Written, reply };
         match self.partition().submit(work).blocking_recv().unwrap() {
             Ok(Done { what: What::Appended { offset, .. }, .. }) => {
                 assert_eq!(offset, Some(self.metas.len() as u64));
@@ -320,7 +321,8 @@ fn append_tags(partition: &Arc<Partition>, tags: &[String]) -> Result<Done, Box<
     let meta = Meta { tags: tags.iter().map(|tag| tag.clone().into_bytes()).collect(), ..Meta::default() };
     builder.push(&NewRecord { data: b"", alloc: 0, meta });
     let draft = builder.finish();
-    let work = |reply| Work::Append { draft, producer: None, durability: Durability::Written, reply };
+    let work =
+        |reply| Work::Append { draft, producer: None, expect_offset: None, durability: Durability::Written, reply };
     partition.submit(work).blocking_recv().unwrap()
 }
 
