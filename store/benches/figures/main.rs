@@ -10,6 +10,7 @@
 
 mod copies;
 mod disk;
+mod find;
 mod load;
 mod null;
 mod report;
@@ -44,10 +45,18 @@ fn main() {
     if wanted("restart") {
         restart::measure(&mut report);
     }
+    if wanted("find") {
+        find::measure(&mut report);
+    }
     report.print();
     if only.is_none() {
         report.write("docs/benchmarks.md");
     }
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort();
+    times[times.len() / 2]
 }
 
 /// Lone appends: the store at both levels against the same HTTP stack doing nothing, and against the disk.

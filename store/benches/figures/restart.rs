@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::report::{Figure, Report};
 use super::servers::{Server, scratch};
-use super::{ROUNDS, disk};
+use super::{ROUNDS, disk, median};
 
 /// Chosen so that the last segment is nearly full: it is the one that a start reads.
 const DATA_BYTES: usize = 1216 * 1024 * 1024;
@@ -51,9 +51,4 @@ pub(crate) fn measure(report: &mut Report) {
 fn active_segment(root: &std::path::Path) -> std::path::PathBuf {
     let logs = std::fs::read_dir(root.join("ns/data/0")).unwrap().map(|entry| entry.unwrap().path());
     logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max().unwrap()
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }

@@ -56,10 +56,16 @@ impl Server {
 
     /// One request on a connection of its own; the whole answer.
     pub(crate) fn request(&self, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+        self.request_with(method, path, "", body)
+    }
+
+    /// The same with more header lines.
+    pub(crate) fn request_with(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let len = body.len();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nContent-Length: {len}\r\n\r\n");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nContent-Length: {len}\r\n{headers}\r\n"
+        );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body).unwrap();
         let mut answer = Vec::new();

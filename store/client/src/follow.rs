@@ -12,7 +12,7 @@ use crate::patience::{Patience, Retries};
 use crate::store::{ReadFrom, ReadOptions, Store};
 
 /// How a log is followed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FollowOptions {
     /// How much each read brings, and how long the store holds one that has nothing to bring: the longest poll where left
     /// out, because a log is not followed by asking without a pause.

@@ -57,7 +57,7 @@ pub use patience::Retries;
 pub use producer::{ProduceError, Producer, ProducerOptions};
 pub use records::{InvalidRecords, Record};
 pub use store::{
-    AppendError, AppendOptions, Got, InvalidReadFrom, ListOptions, Payload, ProducerSequence, ReadAnswer, ReadFrom,
-    ReadOptions, ReadUntil, Store,
+    AppendError, AppendOptions, Got, IndexRange, InvalidReadFrom, ListOptions, Payload, ProducerSequence, ReadAnswer,
+    ReadFrom, ReadOptions, ReadUntil, Store,
 };
 pub use writer::{Acked, CopyStatus, Pending, WriteError, Writer, WriterError, WriterOptions, WriterStatus};

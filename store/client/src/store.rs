@@ -14,7 +14,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use append::{AppendError, AppendOptions, Payload, ProducerSequence};
-pub use read::{Got, InvalidReadFrom, ReadAnswer, ReadFrom, ReadOptions, ReadUntil};
+pub use read::{Got, IndexRange, InvalidReadFrom, ReadAnswer, ReadFrom, ReadOptions, ReadUntil};
 
 use crate::Error;
 use crate::base_url::BaseUrl;

@@ -6,7 +6,9 @@ use logstore_api::limits::READ_RECORDS_MAX;
 use logstore_api::record::Envelope;
 use logstore_api::record::binary::Entry;
 use logstore_api::{NamespaceName, Timestamp};
-use logstore_client::{Error, Follow, FollowOptions, Level, Order, ReadFrom, ReadOptions, ReadUntil, Retries, Store};
+use logstore_client::{
+    Error, Follow, FollowOptions, IndexRange, Level, Order, ReadFrom, ReadOptions, ReadUntil, Retries, Store,
+};
 
 use super::failure::{EXIT_CODES, Exit, Failure};
 use super::output::{Output, Reader};
@@ -45,6 +47,18 @@ pub struct Args {
     /// Which records are read
     #[arg(long, value_enum, default_value_t = LevelArg::Confirmed)]
     level: LevelArg,
+    /// Only records whose tags fit, such as `a AND NOT (b OR "two words")`
+    #[arg(long, value_name = "EXPR")]
+    tags: Option<String>,
+    /// Only records that have a value of this index, from --min to --max
+    #[arg(long, value_name = "NAME")]
+    index: Option<String>,
+    /// The lowest value of the index
+    #[arg(long, value_name = "N", requires = "index", allow_negative_numbers = true)]
+    min: Option<i64>,
+    /// The highest value of the index
+    #[arg(long, value_name = "N", requires = "index", allow_negative_numbers = true)]
+    max: Option<i64>,
     /// Stop after so many records
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
@@ -113,6 +127,8 @@ impl Args {
                 LevelArg::Durable => Level::Durable,
                 LevelArg::Unconfirmed => Level::Unconfirmed,
             },
+            tags: self.tags.clone(),
+            index: self.index.clone().map(|name| IndexRange { name, min: self.min, max: self.max }),
             ..ReadOptions::default()
         }
     }

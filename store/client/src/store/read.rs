@@ -86,7 +86,7 @@ impl FromStr for ReadFrom {
 }
 
 /// How much a read brings, and how long it waits for it. What is left out is the store's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// The partition; may be left out where there is one.
     pub partition: Option<u32>,
@@ -104,6 +104,21 @@ pub struct ReadOptions {
     pub level: Level,
     /// With reserved length, partition and producer.
     pub all_meta: bool,
+    /// Only records whose tags fit an expression such as `a AND NOT (b OR c)`.
+    pub tags: Option<String>,
+    /// Only records whose value of an index lies in a range.
+    pub index: Option<IndexRange>,
+}
+
+/// A range of a declared index, both ends included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexRange {
+    /// The index.
+    pub name: String,
+    /// The lowest value.
+    pub min: Option<i64>,
+    /// The highest value. A read that waits holds until it has been passed.
+    pub max: Option<i64>,
 }
 
 /// What a read brought.
@@ -134,8 +149,8 @@ pub(super) fn path(name: &NamespaceName) -> String {
 }
 
 pub(super) fn query(from: ReadFrom, options: &ReadOptions) -> Query {
-    let ReadOptions { partition, limit, max_bytes, wait, until, order, level, all_meta } = options;
-    Query::default()
+    let ReadOptions { partition, limit, max_bytes, wait, until, order, level, all_meta, tags, index } = options;
+    let query = Query::default()
         .with("from", from)
         .with_some("partition", *partition)
         .with_some("limit", *limit)
@@ -145,6 +160,11 @@ pub(super) fn query(from: ReadFrom, options: &ReadOptions) -> Query {
         .with_some("order", Some(order).filter(|order| **order != Order::default()))
         .with_some("level", Some(level).filter(|level| **level != Level::default()))
         .with_some("meta", all_meta.then_some("all"))
+        .with_some("tags", tags.as_deref());
+    match index {
+        Some(IndexRange { name, min, max }) => query.with("index", name).with_some("min", *min).with_some("max", *max),
+        None => query,
+    }
 }
 
 pub(super) fn parse(answer: &Answer, order: Order) -> Result<ReadAnswer, Error> {

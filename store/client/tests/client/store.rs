@@ -9,8 +9,8 @@ use logstore_api::namespace::PutNamespace;
 use logstore_api::record::{AppendEnvelope, GetRequest};
 use logstore_api::{Code, Durability, MEDIA_ENVELOPES, NamespaceName, Problem, Timestamp};
 use logstore_client::{
-    Admin, AppendError, AppendOptions, Error, Got, Level, Order, Outcome, Payload, ProducerSequence, ReadFrom,
-    ReadOptions, ReadUntil, Readiness, Store, Timeouts,
+    Admin, AppendError, AppendOptions, Error, Got, IndexRange, Level, Order, Outcome, Payload, ProducerSequence,
+    ReadFrom, ReadOptions, ReadUntil, Readiness, Store, Timeouts,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -188,13 +188,15 @@ async fn a_read_asks_for_order_level_and_times() {
         order: Order::NewestFirst,
         level: Level::Durable,
         all_meta: true,
+        tags: Some("a AND NOT b".to_owned()),
+        index: Some(IndexRange { name: "price".to_owned(), min: Some(-5), max: None }),
         ..ReadOptions::default()
     };
     server.store().read(&orders(), ReadFrom::Time(Timestamp(0)), &options).await.unwrap();
     assert_eq!(
         server.lines(),
         ["GET /v1/namespaces/orders/records?from=time%3A1970-01-01T00%3A00%3A00.000000Z\
-          &until=time%3A2023-11-14T22%3A13%3A20.000042Z&order=desc&level=durable&meta=all"]
+          &until=time%3A2023-11-14T22%3A13%3A20.000042Z&order=desc&level=durable&meta=all&tags=a%20AND%20NOT%20b&index=price&min=-5"]
     );
 }
 

@@ -95,7 +95,7 @@ fn arbitrary_metas() -> impl Strategy<Value = BTreeMap<u32, Meta>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(6))]
     #[test]
     fn side_files_hold_what_the_tables_held(metas in arbitrary_metas(), sorted: bool, min: i64, max in 0i64..25) {
         let mut metas = metas;
@@ -149,6 +149,22 @@ proptest! {
             prop_assert_eq!(file.last_before(before).unwrap(), memory.last_before(before).unwrap());
         }
         prop_assert!(site.finding.cache.bytes() <= 20_000);
+    }
+}
+
+#[test]
+fn a_column_whose_values_fall_is_searched_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(&dir, FindLimits::default());
+    let meta = |ordinal: u32| Meta { indices: vec![(0, 5000 - i64::from(ordinal))], ..Meta::default() };
+    let tables = tables(&(0..5000).map(|ordinal| (ordinal, meta(ordinal))).collect());
+    site.write(&tables, LOG_BYTES).unwrap();
+    let columns = site.open(LOG_BYTES).unwrap().columns.unwrap();
+    let tables = Arc::new(RwLock::new(tables));
+    for (min, max, expected) in [(10, 12, 4988..4991), (2500, 2500, 2500..2501), (4999, 9999, 0..2), (0, 0, 0..0)] {
+        let expected: Vec<u32> = expected.collect();
+        assert_eq!(in_range([(); 2].map(|()| MemoryColumn::find(&tables, 0)), min, max), expected);
+        assert_eq!(in_range([(); 2].map(|()| columns.find(0).unwrap()), min, max), expected);
     }
 }
 

@@ -197,7 +197,7 @@ fn act() -> impl Strategy<Value = Act> {
     let selection = (proptest::option::of(expression()), proptest::option::of(index))
         .prop_map(|(tags, index)| Selection { tags, index });
     prop_oneof![
-        10 => (proptest::collection::vec(meta, 1..200), 0usize..400)
+        10 => (proptest::collection::vec(meta, 1..400), 0usize..40)
             .prop_map(|(metas, data_len)| Act::Append { metas, data_len }),
         3 => Just(Act::Tend),
         2 => any::<bool>().prop_map(|orderly| Act::Restart { orderly }),
