@@ -18,11 +18,13 @@ pub mod root;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use logstore_api::config::StoreConfig;
 use logstore_api::fence::{FenceAnswer, FenceRequest, PartitionTail};
 use logstore_api::limits::WRITER_LABEL_BYTES_MAX;
 use logstore_api::namespace::{NamespaceList, PutNamespace};
+use logstore_api::status::{DiskStatus, LogsStatus, StoreStatus};
 use logstore_api::{Code, NamespaceName, Problem};
 use uuid::Uuid;
 
@@ -30,7 +32,8 @@ use self::fences::Fences;
 use self::namespace::Namespace;
 use self::registry::Registry;
 use self::root::{CleanMarks, Root};
-use crate::disk::Disk;
+use crate::disk::{Disk, Space};
+use crate::limits;
 use crate::log::find::{FindLimits, Finding};
 use crate::log::place;
 use crate::log::sync::SyncPool;
@@ -50,6 +53,7 @@ pub struct Engine {
     registry: Registry,
     fences: Fences,
     root: Root,
+    started: Instant,
 }
 
 /// Why a store does not start.
@@ -111,7 +115,16 @@ impl Engine {
         metrics.namespaces.set(i64::try_from(registry.count()).unwrap_or(i64::MAX));
         metrics.disk_free.set(space.space().free);
         let node = root.node.id;
-        Ok(Arc::new(Self { node, metrics, space, config: RwLock::new(config), registry, fences, root }))
+        Ok(Arc::new(Self {
+            node,
+            metrics,
+            space,
+            config: RwLock::new(config),
+            registry,
+            fences,
+            root,
+            started: Instant::now(),
+        }))
     }
 
     /// The configuration in force.
@@ -132,6 +145,31 @@ impl Engine {
         }
         *current = config;
         Ok(())
+    }
+
+    /// What the store is, and how it is. Touches no disk.
+    #[must_use]
+    pub fn status(&self) -> StoreStatus {
+        let namespaces = self.registry.all();
+        let mut logs = LogsStatus::default();
+        for namespace in &namespaces {
+            logs.recovering += namespace.opening_count() as u64;
+            for partition in namespace.all_opened() {
+                logs.open += 1;
+                logs.frozen += u64::from(partition.is_frozen());
+            }
+        }
+        let Space { free, total } = self.space.space();
+        StoreStatus {
+            node: self.node,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            ordered: self.config().ordered,
+            namespaces: namespaces.len() as u64,
+            disk: DiskStatus { free, total, full: self.space.is_full() },
+            logs,
+            limits: limits::in_force(),
+        }
     }
 
     /// Namespaces in byte order. Touches no disk.
@@ -203,7 +241,6 @@ impl Engine {
             let detail = format!("{invalid}; nothing was changed");
             Problem::new(Code::InvalidArgument, detail).field(invalid.field).expected(invalid.expected).got(invalid.got)
         })?;
-        refuse_unbuilt(&put.config)?;
         if self.registry.is_broken(name) {
             return Err(damaged_configuration(name));
         }
@@ -295,16 +332,6 @@ impl Engine {
             tracing::warn!(%error, "failed to write the mark of an orderly stop; the next start verifies the logs");
         }
     }
-}
-
-/// Fields whose features this store does not have are refused.
-fn refuse_unbuilt(config: &logstore_api::NamespaceConfig) -> Result<(), Problem> {
-    let field = match config {
-        config if config.quota != logstore_api::namespace::Quota::default() => "quota",
-        _ => return Ok(()),
-    };
-    let detail = format!("this release has no {field} yet; leave it out. Nothing was changed");
-    Err(Problem::new(Code::InvalidArgument, detail).field(field))
 }
 
 fn damaged_configuration(name: &NamespaceName) -> Problem {

@@ -10,6 +10,7 @@ pub mod answer;
 pub mod append;
 pub mod body;
 pub mod budget;
+pub mod durable;
 pub mod fence;
 pub mod get;
 pub mod namespaces;
@@ -18,6 +19,7 @@ pub mod query;
 pub mod read;
 pub mod record;
 pub mod server;
+pub mod status;
 
 use std::sync::Arc;
 
@@ -51,9 +53,12 @@ pub fn routes(app: App) -> Router {
         .route("/v1/namespaces", get(namespaces::list))
         .route("/v1/namespaces/{ns}", get(namespaces::describe).put(namespaces::put).delete(namespaces::delete))
         .route("/v1/namespaces/{ns}/trim", post(namespaces::trim))
+        .route("/v1/namespaces/{ns}/seal", post(namespaces::seal))
+        .route("/v1/namespaces/{ns}/durable", get(durable::durable))
         .route("/v1/namespaces/{ns}/records", get(read::read).post(append::append))
         .route("/v1/namespaces/{ns}/records/get", post(get::get))
         .route("/v1/namespaces/{ns}/records/{offset}", get(record::record))
+        .route("/v1/status", get(status::status))
         .route("/v1/fence", get(fence::look).post(fence::fence))
         .route("/v1/place", post(fence::place))
         .route("/v1/frames", get(fence::frames))

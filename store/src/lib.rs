@@ -19,6 +19,7 @@ pub mod log;
 pub mod broken;
 pub mod disk;
 pub mod document;
+pub mod limits;
 pub mod metrics;
 pub mod space;
 

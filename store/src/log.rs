@@ -22,6 +22,7 @@ pub mod segment;
 
 pub mod find;
 
+pub mod quota;
 pub mod read;
 
 pub mod backward;

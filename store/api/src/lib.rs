@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! a user's words      name · namespace · read · record · error     docs: the HTTP API
+//!                     status                                     a store about itself
 //! between our parts   config · fence                          store configuration; writer ↔ store
 //!                     local                                   where the stores of `logstore-operator local` listen
 //! bytes               frame                                   what one append wrote, on disk and on the wire
@@ -25,6 +26,7 @@ pub mod config;
 pub mod fence;
 pub mod frame;
 pub mod local;
+pub mod status;
 
 pub use error::{Code, Problem};
 pub use name::NamespaceName;

@@ -394,6 +394,28 @@ pub struct TrimAnswer {
     pub end: u64,
 }
 
+/// Body of `POST /v1/namespaces/{ns}/seal`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealRequest {
+    /// The partition; may be left out where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u32>,
+}
+
+/// Answer of a seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealAnswer {
+    /// The partition.
+    pub partition: u32,
+    /// Whether a segment was ended now; one without records and changes is not.
+    pub sealed: bool,
+    /// Files, the new one too.
+    pub segments: u64,
+    /// The offset that the next record gets, as readers see it.
+    pub end: u64,
+}
+
 mod decimal {
     use serde::{Deserialize, Deserializer, Serializer};
 

@@ -181,6 +181,17 @@ pub struct AppendAnswer {
     pub duplicate: bool,
 }
 
+/// Answer of `GET …/durable`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DurableAnswer {
+    /// The partition.
+    pub partition: u32,
+    /// Records before this offset survive a power loss.
+    pub durable_end: u64,
+    /// The offset that the next record gets, as readers see it.
+    pub end: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,12 +3,17 @@
 mod append;
 mod read;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, IF_NONE_MATCH};
 use http::{HeaderValue, Method, StatusCode};
 use logstore_api::fence::{FenceAnswer, FenceRequest, FramesQuery, PlaceAnswer, PlaceQuery};
-use logstore_api::namespace::{NamespaceEntry, NamespaceInfo, NamespaceList, PutNamespace, TrimAnswer, TrimRequest};
-use logstore_api::record::{AppendAnswer, GetRequest};
+use logstore_api::namespace::{
+    NamespaceEntry, NamespaceInfo, NamespaceList, PutNamespace, SealAnswer, SealRequest, TrimAnswer, TrimRequest,
+};
+use logstore_api::record::{AppendAnswer, DurableAnswer, GetRequest};
+use logstore_api::status::StoreStatus;
 use logstore_api::{MEDIA_ENVELOPES, MEDIA_WIRE_FRAMES, NamespaceName};
 use serde::Serialize;
 use uuid::Uuid;
@@ -137,6 +142,43 @@ impl Store {
     pub async fn trim(&self, name: &NamespaceName, request: &TrimRequest) -> Result<TrimAnswer, Error> {
         let call = Call::new(Method::POST, namespace_path(name, "/trim")).body(MEDIA_JSON, json(request));
         self.http.send(call).await?.json()
+    }
+
+    /// Ends the active segment of a partition, where it holds anything.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn seal(&self, name: &NamespaceName, request: &SealRequest) -> Result<SealAnswer, Error> {
+        let call = Call::new(Method::POST, namespace_path(name, "/seal")).body(MEDIA_JSON, json(request));
+        self.http.send(call).await?.json()
+    }
+
+    /// Waits until the record at an offset survives a power loss, or the time is over: the answer says which. The
+    /// partition may be left out where there is one.
+    ///
+    /// # Errors
+    /// `beyond_end`, `frozen`; any other [`Error`].
+    pub async fn durable(
+        &self,
+        name: &NamespaceName,
+        partition: Option<u32>,
+        after: u64,
+        wait: Duration,
+    ) -> Result<DurableAnswer, Error> {
+        let query = Query::default()
+            .with("after", after)
+            .with_some("partition", partition)
+            .with("wait", format!("{}ms", wait.as_millis()));
+        let call = Call::new(Method::GET, namespace_path(name, "/durable")).query(query).wait(wait);
+        self.http.send(call).await?.json()
+    }
+
+    /// What the store says about itself.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn status(&self) -> Result<StoreStatus, Error> {
+        self.http.send(Call::new(Method::GET, "/v1/status")).await?.json()
     }
 
     /// Appends to a namespace that the store orders by itself.

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use self::file::{File, Unreadable};
 use super::go;
 use crate::engine::batch::{Attributes, Batch, Ready};
-use crate::engine::namespace::Namespace;
+use crate::engine::namespace::{Namespace, Rules};
 use crate::http::answer::status;
 use crate::http::append::{Stored, Terms, store};
 use crate::http::read::opened;
@@ -65,13 +65,16 @@ impl IntoResponse for Failure {
 
 /// Appends a blob; answers with its address.
 pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
-    let share = app.budgets.append(body::declared_len(&headers).unwrap_or(RECORD_BYTES_MAX)).await?;
+    let name = namespace_name(uri.query());
+    let known = name.as_ref().ok().and_then(|name| app.engine.get(name).ok());
+    let budget = known.as_ref().map(|namespace| namespace.in_flight());
+    let share = app.budgets.append_to(budget, body::declared_len(&headers).unwrap_or(RECORD_BYTES_MAX)).await?;
     let data = body::read(&headers, body, RECORD_BYTES_MAX, Code::RecordTooLarge).await?;
-    let name = namespace_name(uri.query())?;
+    let name = name?;
     let attributes =
         Attributes { tags: tags(uri.query()), alloc: Some(alloc_size(uri.query())?), ..Attributes::default() };
     let namespace = namespace_for_append(&app, name, &data, &attributes).await?;
-    let ready = batch(&data, attributes, namespace.salt())?;
+    let ready = batch(&data, attributes, &namespace.rules())?;
     let (_, stored) =
         store(&app, Arc::clone(&namespace), ready, Terms { partition: PARTITION, ..Terms::default() }, share).await?;
     let address = address_of(namespace, &stored).await?;
@@ -115,13 +118,13 @@ async fn namespace_for_append(
         return Ok(namespace);
     }
     // What is refused creates nothing.
-    batch(data, attributes.clone(), Salt::WIRE)?;
+    batch(data, attributes.clone(), &Rules::of(&app.engine.config().namespace_defaults, Salt::WIRE))?;
     let engine = Arc::clone(&app.engine);
     blocking(move || engine.get_or_create(&name)).await
 }
 
-fn batch(data: &[u8], attributes: Attributes, salt: Salt) -> Result<Ready, Problem> {
-    let mut batch = Batch::new(None, salt, data.len());
+fn batch(data: &[u8], attributes: Attributes, rules: &Rules) -> Result<Ready, Problem> {
+    let mut batch = Batch::new(None, rules.salt, data.len()).with_max_record_bytes(rules.max_record_bytes);
     batch.push(data, attributes)?;
     batch.finish()
 }

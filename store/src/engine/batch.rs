@@ -25,6 +25,7 @@ pub struct Attributes {
 pub struct Batch {
     builder: FrameBuilder,
     producer: Option<Producer>,
+    max_record_bytes: Option<u64>,
 }
 
 /// Records ready to be appended.
@@ -41,13 +42,24 @@ impl Batch {
     #[must_use]
     pub fn new(producer: Option<Producer>, salt: Salt, payload_bytes: usize) -> Self {
         let capacity = payload_bytes.min(FRAME_BYTES_MAX) + 256;
-        Self { builder: FrameBuilder::with_capacity(Kind::Data, producer, salt, capacity), producer }
+        Self {
+            builder: FrameBuilder::with_capacity(Kind::Data, producer, salt, capacity),
+            producer,
+            max_record_bytes: None,
+        }
+    }
+
+    /// The same for a namespace whose quota bounds its records, where it does.
+    #[must_use]
+    pub fn with_max_record_bytes(self, max_record_bytes: Option<u64>) -> Self {
+        Self { max_record_bytes, ..self }
     }
 
     /// Adds a record.
     pub fn push(&mut self, data: &[u8], attributes: Attributes) -> Result<(), Problem> {
         let Attributes { key, tags, indices, alloc } = attributes;
         let alloc = check_sizes(data.len(), alloc)?;
+        self.check_quota(data.len().max(alloc as usize) as u64)?;
         let meta = check_meta(key, tags, indices)?;
         self.builder.push(&NewRecord { data, alloc, meta });
         if self.builder.record_count() as usize > BATCH_RECORDS_MAX {
@@ -61,9 +73,16 @@ impl Batch {
         Ok(())
     }
 
+    fn check_quota(&self, bytes: u64) -> Result<(), Problem> {
+        let Some(max) = self.max_record_bytes.filter(|max| bytes > *max) else { return Ok(()) };
+        let detail = format!("a record of {bytes} bytes, and the namespace's quota.max_record_bytes is {max}");
+        let problem = Problem::new(Code::RecordTooLarge, detail).field("quota.max_record_bytes");
+        Err(problem.expected(max).got(bytes))
+    }
+
     /// Ends the batch.
     pub fn finish(self) -> Result<Ready, Problem> {
-        let Self { builder, producer } = self;
+        let Self { builder, producer, max_record_bytes: _ } = self;
         if builder.record_count() == 0 {
             let detail = "the body holds no record; send at least one";
             return Err(Problem::new(Code::MalformedBody, detail));

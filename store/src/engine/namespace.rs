@@ -11,6 +11,7 @@ use logstore_api::limits::PARTITIONS_MAX;
 use logstore_api::namespace::{NamespaceEntry, NamespaceInfo, Ownership};
 use logstore_api::{Code, NamespaceConfig, NamespaceName, NamespaceState, Problem};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::escape::directory_name;
@@ -18,8 +19,10 @@ use super::partitions::{NotOpen, Partitions};
 use super::root::NamespaceMarks;
 use crate::disk::Disk;
 use crate::document;
+use crate::limits;
 use crate::log::Partition;
 use crate::log::find::Finding;
+use crate::log::quota::Usage;
 use crate::log::recovery::{CleanMark, Site};
 use crate::log::shared::Context;
 use crate::log::sync::SyncPool;
@@ -134,13 +137,16 @@ pub struct Rules {
     pub partitions: u32,
     /// Names of the indices, by their numbers.
     pub indices: Vec<String>,
+    /// Bytes of one record, where its quota says less than the store does.
+    pub max_record_bytes: Option<u64>,
 }
 
 impl Rules {
     /// Those of a configuration.
     #[must_use]
     pub fn of(config: &NamespaceConfig, salt: Salt) -> Self {
-        Self { salt, partitions: config.partitions, indices: config.indices.clone() }
+        let NamespaceConfig { partitions, indices, quota, .. } = config;
+        Self { salt, partitions: *partitions, indices: indices.clone(), max_record_bytes: quota.max_record_bytes }
     }
 }
 
@@ -154,6 +160,9 @@ pub struct Namespace {
     salt: Salt,
     reign_at_start: Option<Reign>,
     partitions: Partitions,
+    usage: Arc<Usage>,
+    /// What its appends may have in flight.
+    in_flight: Arc<Semaphore>,
     /// Counts appends that leave the partition to the store.
     turns: AtomicU32,
     /// One change of the configuration at a time.
@@ -166,6 +175,7 @@ impl Namespace {
     pub fn new(home: Home, document: Document, reign: Option<Reign>, marks: &NamespaceMarks) -> Self {
         let (name, salt) = (document.name.clone(), document.salt());
         let partitions = Partitions::new(document.partition_count(), marks);
+        let usage = Arc::new(Usage::new(partitions.count()));
         let dir = home.dir(&name);
         Self {
             home,
@@ -175,6 +185,8 @@ impl Namespace {
             salt,
             reign_at_start: reign,
             partitions,
+            usage,
+            in_flight: limits::namespace_budget(),
             turns: AtomicU32::new(0),
             configuring: Mutex::default(),
         }
@@ -281,6 +293,12 @@ impl Namespace {
         self.partitions.count()
     }
 
+    /// What its appends may have in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> &Arc<Semaphore> {
+        &self.in_flight
+    }
+
     /// How many of its logs are being opened.
     #[must_use]
     pub fn opening_count(&self) -> usize {
@@ -373,7 +391,8 @@ impl Namespace {
             ordered,
             finding,
         };
-        let context = Context { site, space, sync_pool, metrics };
+        let usage = Arc::clone(&self.usage);
+        let context = Context { site, space, sync_pool, metrics, usage };
         Partition::open(context, self.config(), self.reign_at_start.clone(), clean)
     }
 

@@ -5,11 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::root::NamespaceMarks;
+use crate::limits::OPENING_WAIT;
 use crate::log::Partition;
 use crate::log::recovery::CleanMark;
-
-/// How long a caller waits for a log that somebody else is opening, which takes as long as verifying it does.
-pub const OPENING_WAIT: Duration = Duration::from_secs(1);
 
 /// The logs, by their numbers.
 #[derive(Debug)]

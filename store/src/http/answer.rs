@@ -33,8 +33,9 @@ impl IntoResponse for Refusal {
         let mut response = json(status(problem.status), &*problem);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_PROBLEM));
-        if problem.retry == Retry::Later && matches!(problem.status, 429 | 503) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if problem.retry == Retry::Later {
+            let seconds = problem.more.get("retry_after_seconds").and_then(serde_json::Value::as_u64).unwrap_or(1);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(ProblemCode(problem.code));
         response
@@ -95,7 +96,19 @@ pub fn tidy(response: &mut Response) {
 
 #[cfg(test)]
 mod tests {
+    use logstore_api::Code;
+
     use super::*;
+
+    #[test]
+    fn who_may_try_again_later_is_told_when() {
+        for code in Code::ALL.iter().copied() {
+            let response = Refusal::from(Problem::new(code, "x")).into_response();
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), code.retry() == Retry::Later, "{code}");
+        }
+        let problem = Problem::new(Code::QuotaExceeded, "x").with("retry_after_seconds", 7);
+        assert_eq!(Refusal::from(problem).into_response().headers()[RETRY_AFTER], "7");
+    }
 
     #[test]
     fn header_json_is_ascii_and_reads_back() {

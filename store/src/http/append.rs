@@ -41,7 +41,9 @@ pub async fn append(
 ) -> Result<Response, Refusal> {
     let request = Request::parse(&uri, &headers);
     let (max, too_large) = request.as_ref().map_or(Form::One, |request| request.form).bound();
-    let share = app.budgets.append(body::declared_len(&headers).unwrap_or(max)).await?;
+    let known = app.engine.get(&name).ok();
+    let budget = known.as_ref().map(|namespace| namespace.in_flight());
+    let share = app.budgets.append_to(budget, body::declared_len(&headers).unwrap_or(max)).await?;
     let body = body::read(&headers, body, max, too_large).await?;
     // Only now: a sender that is still sending may not come to reading a refusal.
     let request = request?;

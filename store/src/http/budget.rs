@@ -1,24 +1,15 @@
 //! Bytes in flight: over a bound a request is told to come back, and memory never grows without one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use logstore_api::{Code, Problem};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bodies of appends that are being read, parsed or written, of all namespaces together.
-const APPEND_BYTES: usize = 64 * 1024 * 1024;
-/// Answers of reads that are being built or sent.
-const READ_BYTES: usize = 256 * 1024 * 1024;
-/// What followers have been given and not taken yet; their own, so that slow ones keep nobody from reading.
-const FOLLOW_BYTES: usize = 128 * 1024 * 1024;
-/// Those who follow a log as server-sent events. Each costs a connection and, where it is slow, three pieces of what it
-/// follows: all of them together less than [`FOLLOW_BYTES`], unless records are large.
-const FOLLOWERS_MAX: usize = 1024;
-/// How long a request waits for its share.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// What is counted, so that small requests cost something too.
-const UNIT: usize = 1024;
+use crate::limits::{
+    APPEND_BYTES_IN_FLIGHT, FOLLOW_BYTES_IN_FLIGHT, FOLLOWERS_MAX, IN_FLIGHT_UNIT, IN_FLIGHT_WAIT,
+    NAMESPACE_APPEND_BYTES_IN_FLIGHT, READ_BYTES_IN_FLIGHT,
+};
+use crate::log::work::Held;
 
 /// The shares.
 #[derive(Debug)]
@@ -32,22 +23,24 @@ pub struct Budgets {
 /// A share, given back when dropped.
 #[derive(Debug)]
 pub struct Share {
-    permit: OwnedSemaphorePermit,
+    node: OwnedSemaphorePermit,
+    namespace: Option<OwnedSemaphorePermit>,
 }
 
 impl Share {
     /// For whoever holds it on.
-    pub fn into_permit(self) -> OwnedSemaphorePermit {
-        self.permit
+    pub fn into_permit(self) -> Held {
+        let Self { node, namespace } = self;
+        Held::new(std::iter::once(node).chain(namespace))
     }
 }
 
 impl Default for Budgets {
     fn default() -> Self {
         Self {
-            append: Arc::new(Semaphore::new(APPEND_BYTES / UNIT)),
-            read: Arc::new(Semaphore::new(READ_BYTES / UNIT)),
-            follow: Arc::new(Semaphore::new(FOLLOW_BYTES / UNIT)),
+            append: Arc::new(Semaphore::new(APPEND_BYTES_IN_FLIGHT / IN_FLIGHT_UNIT)),
+            read: Arc::new(Semaphore::new(READ_BYTES_IN_FLIGHT / IN_FLIGHT_UNIT)),
+            follow: Arc::new(Semaphore::new(FOLLOW_BYTES_IN_FLIGHT / IN_FLIGHT_UNIT)),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         }
     }
@@ -56,24 +49,38 @@ impl Default for Budgets {
 impl Budgets {
     /// A share for the body of an append.
     pub async fn append(&self, bytes: usize) -> Result<Share, Problem> {
-        share(&self.append, bytes, APPEND_BYTES).await
+        let node = permit(&self.append, bytes, APPEND_BYTES_IN_FLIGHT).await.ok_or_else(overloaded)?;
+        Ok(Share { node, namespace: None })
+    }
+
+    /// The same in a namespace's own budget, which is less, so that one cannot take the room of all.
+    pub async fn append_to(&self, budget: Option<&Arc<Semaphore>>, bytes: usize) -> Result<Share, Problem> {
+        let namespace = match budget {
+            None => None,
+            Some(semaphore) => {
+                let permit = permit(semaphore, bytes, NAMESPACE_APPEND_BYTES_IN_FLIGHT).await;
+                Some(permit.ok_or_else(namespace_busy)?)
+            }
+        };
+        Ok(Share { namespace, ..self.append(bytes).await? })
     }
 
     /// A share for the answer of a read.
     pub async fn read(&self, bytes: usize) -> Result<Share, Problem> {
-        share(&self.read, bytes, READ_BYTES).await
+        let node = permit(&self.read, bytes, READ_BYTES_IN_FLIGHT).await.ok_or_else(overloaded)?;
+        Ok(Share { node, namespace: None })
     }
 
     /// A share for what a follower is given. It waits as long as it takes; `None` when there will be none.
     pub async fn follow(&self, bytes: usize) -> Option<Share> {
-        let permit = Arc::clone(&self.follow).acquire_many_owned(units(bytes, FOLLOW_BYTES)).await.ok()?;
-        Some(Share { permit })
+        let permit = Arc::clone(&self.follow).acquire_many_owned(units(bytes, FOLLOW_BYTES_IN_FLIGHT)).await.ok()?;
+        Some(Share { node: permit, namespace: None })
     }
 
     /// A place among the followers.
     pub fn follower(&self) -> Result<Share, Problem> {
         let permit = Arc::clone(&self.followers).try_acquire_owned();
-        permit.map(|permit| Share { permit }).map_err(|_| {
+        permit.map(|permit| Share { node: permit, namespace: None }).map_err(|_| {
             let detail = format!("{FOLLOWERS_MAX} readers follow logs of this store as events already; read with wait= instead, or try again later");
             Problem::new(Code::Overloaded, detail)
         })
@@ -82,26 +89,34 @@ impl Budgets {
 
 /// One that is larger than the whole is admitted alone.
 fn units(bytes: usize, whole: usize) -> u32 {
-    u32::try_from(bytes.min(whole).div_ceil(UNIT).max(1)).unwrap_or(u32::MAX)
+    u32::try_from(bytes.min(whole).div_ceil(IN_FLIGHT_UNIT).max(1)).unwrap_or(u32::MAX)
 }
 
-async fn share(semaphore: &Arc<Semaphore>, bytes: usize, whole: usize) -> Result<Share, Problem> {
+async fn permit(semaphore: &Arc<Semaphore>, bytes: usize, whole: usize) -> Option<OwnedSemaphorePermit> {
     let units = units(bytes, whole);
     if let Ok(permit) = Arc::clone(semaphore).try_acquire_many_owned(units) {
-        return Ok(Share { permit });
+        return Some(permit);
     }
-    match tokio::time::timeout(PATIENCE, Arc::clone(semaphore).acquire_many_owned(units)).await {
-        Ok(Ok(permit)) => Ok(Share { permit }),
-        _ => {
-            let detail = format!("the store has {whole} bytes of such requests in flight already; try again later");
-            Err(Problem::new(Code::Overloaded, detail))
-        }
-    }
+    let acquired = tokio::time::timeout(IN_FLIGHT_WAIT, Arc::clone(semaphore).acquire_many_owned(units)).await;
+    acquired.ok()?.ok()
+}
+
+fn overloaded() -> Problem {
+    let detail = "the store has as many bytes of such requests in flight as it may; try again later, GET /v1/status names the bound";
+    Problem::new(Code::Overloaded, detail)
+}
+
+fn namespace_busy() -> Problem {
+    let detail = format!(
+        "the namespace has {NAMESPACE_APPEND_BYTES_IN_FLIGHT} bytes of appends in flight already; try again later, or send less at once"
+    );
+    Problem::new(Code::NamespaceBusy, detail).expected(NAMESPACE_APPEND_BYTES_IN_FLIGHT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     #[tokio::test(start_paused = true)]
     async fn over_the_bound_a_request_is_sent_away_and_one_too_large_is_admitted_alone() {
@@ -120,5 +135,16 @@ mod tests {
         assert_eq!(budgets.follower().unwrap_err().code, "overloaded");
         all.pop();
         assert!(budgets.follower().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_namespace_does_not_take_the_room_of_the_others() {
+        let budgets = Budgets::default();
+        let [busy, other] = [(); 2].map(|()| limits::namespace_budget());
+        let all = budgets.append_to(Some(&busy), NAMESPACE_APPEND_BYTES_IN_FLIGHT).await.unwrap();
+        assert_eq!(budgets.append_to(Some(&busy), 1).await.unwrap_err().code, "namespace_busy");
+        assert!(budgets.append_to(Some(&other), 1).await.is_ok());
+        drop(all);
+        assert!(budgets.append_to(Some(&busy), 1).await.is_ok());
     }
 }

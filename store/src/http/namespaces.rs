@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, StatusCode, Uri};
 use logstore_api::limits::LIST_MAX;
-use logstore_api::namespace::{PutNamespace, TrimRequest};
+use logstore_api::namespace::{PutNamespace, SealRequest, TrimRequest};
 use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -151,4 +151,26 @@ pub async fn trim(
     })
     .await?;
     Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// `POST /v1/namespaces/{ns}/seal`. Where segments end is each copy's own matter.
+pub async fn seal(
+    State(app): State<App>,
+    InPath(name): InPath,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    Query::parse(uri.query(), &[])?;
+    let body = body::read(&headers, body, BODY_MAX, Code::BatchTooLarge).await?;
+    let body = if body.trim_ascii().is_empty() { &b"{}"[..] } else { &body };
+    let SealRequest { partition } = serde_json::from_slice(body).map_err(|error| {
+        let detail = format!("the body is not understood: {error}; send {{\"partition\":0}}");
+        Problem::new(Code::MalformedBody, detail).with("line", error.line())
+    })?;
+    let namespace = app.engine.get(&name)?;
+    namespace.check_read()?;
+    let partition = opened(&namespace, namespace.partition_named(partition)?).await?;
+    let sealed = blocking(move || partition.seal()).await?;
+    Ok(answer::json(StatusCode::OK, &sealed))
 }

@@ -26,7 +26,7 @@ use super::budget::Share;
 use super::server::drain_begun;
 use super::{App, InPath, blocking};
 use crate::engine::namespace::{Namespace, recovering};
-use crate::engine::partitions::OPENING_WAIT;
+use crate::limits::OPENING_WAIT;
 use crate::log::Partition;
 use crate::log::cursor::LogRecord;
 use crate::log::find::select::{Selected, Selection};

@@ -22,10 +22,9 @@ use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
 
 use super::answer::{ProblemCode, tidy};
+use crate::limits::connections_max;
 use crate::metrics::Metrics;
 
-/// Connections at the same time; further ones wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 10_000;
 /// How long the head of a request may take, and a kept connection may be idle.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a stop waits for requests under way.
@@ -134,12 +133,6 @@ impl Answering {
 /// Waits until the store stops; one whose end cannot be told any more stops too.
 pub async fn drain_begun(draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
-}
-
-/// As many as the limit of open files allows beside the logs' own.
-fn connections_max() -> usize {
-    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(files / 2).unwrap_or(usize::MAX).min(CONNECTIONS_MAX)
 }
 
 /// What a request is counted as: a closed list, whatever paths there are.

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use logstore_api::fence::{PartitionTail, Reign};
 use logstore_api::frame::FrameView;
-use logstore_api::namespace::{Hole, PartitionInfo, TrimAnswer};
+use logstore_api::namespace::{Hole, PartitionInfo, SealAnswer, TrimAnswer};
 use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::backward::{self, EndedBackward};
 use super::cursor::LogRecord;
@@ -23,7 +23,7 @@ use super::retention;
 use super::shared::{Context, Published, Shared, lock};
 use super::state::LogState;
 use super::time;
-use super::work::{Done, Reply, Work};
+use super::work::{Done, Held, Reply, Work, frozen};
 use super::writer::Writer;
 
 /// Frames that a leader takes at once, at most.
@@ -93,7 +93,7 @@ impl Partition {
     /// The same for a request that has a share of the memory.
     pub fn submit_with(
         self: &Arc<Self>,
-        share: Option<OwnedSemaphorePermit>,
+        share: Option<Held>,
         work: impl FnOnce(Reply) -> Work,
     ) -> oneshot::Receiver<Result<Done, Box<Problem>>> {
         let (reply, answer) = Reply::new(share);
@@ -338,6 +338,27 @@ impl Partition {
         self.shared.sync_if_wanted(true);
     }
 
+    /// Whether it takes no appends after a failed write or sync.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.shared.is_frozen()
+    }
+
+    /// Ends the active segment, where it holds anything, and begins a new one.
+    pub fn seal(self: &Arc<Self>) -> Result<SealAnswer, Problem> {
+        if let Some(closed) = lock(&self.queue).closed {
+            return Err(closed.problem());
+        }
+        let sealed = self.with_writer(|writer| match writer.active_with_frames() {
+            _ if self.shared.is_frozen() => Err(frozen()),
+            _ if self.shared.is_retired() => Err(Closed::Deleted.problem()),
+            None => Ok(false),
+            Some(_) => writer.roll(&self.shared).map(|()| true),
+        })?;
+        let PartitionInfo { partition, segments, end, .. } = self.describe();
+        Ok(SealAnswer { partition, sealed, segments, end })
+    }
+
     fn rotate_by_age(self: &Arc<Self>, now: Timestamp) {
         let config = self.shared.config();
         let due = |writer: &Writer| {
@@ -362,6 +383,7 @@ impl Partition {
         }
         self.roll_trimmed();
         let dropped = self.shared.take_droppable(now);
+        self.shared.note_usage();
         if dropped.is_empty() {
             return;
         }

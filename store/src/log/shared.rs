@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use logstore_api::fence::Reign;
 use logstore_api::frame::FrameView;
+use logstore_api::namespace::Quota;
 use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
 use tokio::sync::watch;
 
 use super::acks::{Acks, Mark, Waiting};
 use super::confirmed::ConfirmedFile;
+use super::quota::Usage;
 use super::recovery::Site;
 use super::retention::{self, Candidate};
 use super::scan::Found;
@@ -36,6 +38,8 @@ pub struct Context {
     pub sync_pool: Arc<SyncPool>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What all logs of the namespace use.
+    pub usage: Arc<Usage>,
 }
 
 /// What readers see.
@@ -58,6 +62,7 @@ pub struct Shared {
     pub(super) space: Arc<SpaceGauge>,
     sync_pool: Arc<SyncPool>,
     metrics: Arc<Metrics>,
+    usage: Arc<Usage>,
     config: RwLock<NamespaceConfig>,
     reign: Mutex<Option<Reign>>,
     acks: Mutex<Acks<Option<Answer>>>,
@@ -88,7 +93,7 @@ impl Shared {
         segments: Vec<Arc<Segment>>,
         holes: Vec<(u64, u64)>,
     ) -> Self {
-        let Context { site, space, sync_pool, metrics } = context;
+        let Context { site, space, sync_pool, metrics, usage } = context;
         let end = Mark { frame: state.tail.next_frame, offset: state.tail.next_offset };
         let confirmed_file = ConfirmedFile::load(Arc::clone(&site.disk), &site.dir);
         let confirmed = site.ordered.then(|| confirmed_file.saved());
@@ -97,6 +102,7 @@ impl Shared {
             space,
             sync_pool,
             metrics,
+            usage,
             config: RwLock::new(config),
             reign: Mutex::new(reign),
             acks: Mutex::new(Acks::new(end, confirmed)),
@@ -109,7 +115,38 @@ impl Shared {
             retired: AtomicBool::new(false),
         };
         shared.publish();
+        shared.note_usage();
         shared
+    }
+
+    /// Tells the namespace what the files of this log take.
+    pub(super) fn note_usage(&self) {
+        let bytes = self.segments().iter().map(|segment| segment.log_bytes()).sum();
+        self.usage.note_bytes(self.site.number, bytes);
+    }
+
+    /// The same, of what was written since.
+    pub(super) fn add_usage(&self, bytes: u64) {
+        self.usage.add_bytes(self.site.number, bytes);
+    }
+
+    fn quota(&self) -> Quota {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).quota.clone()
+    }
+
+    /// Whether the namespace's quota lets so many bytes more into its files, of which `staged` are on their way.
+    pub(super) fn check_quota(&self, staged: u64, more: u64) -> Result<(), Problem> {
+        let quota = self.quota();
+        if quota.max_bytes.is_none() {
+            return Ok(());
+        }
+        self.note_usage();
+        self.usage.check_bytes(&quota, staged + more)
+    }
+
+    /// Takes bytes of records out of what the namespace's quota allows in a second.
+    pub(super) fn take_rate(&self, bytes: u64) -> Result<(), Problem> {
+        self.usage.take_rate(&self.quota(), bytes, std::time::Instant::now())
     }
 
     pub(super) fn published(&self) -> Published {

@@ -38,17 +38,30 @@ pub enum Work {
     },
 }
 
+/// A request's share of the memory, given back when dropped.
+#[derive(Debug)]
+pub struct Held {
+    _permits: Vec<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    /// What these permits allow.
+    pub fn new(permits: impl Iterator<Item = OwnedSemaphorePermit>) -> Self {
+        Self { _permits: permits.collect() }
+    }
+}
+
 /// Where an answer goes. It holds the request's share of the memory until then, whether or not somebody still waits.
 #[derive(Debug)]
 pub struct Reply {
     sender: oneshot::Sender<Result<Done, Box<Problem>>>,
-    _share: Option<OwnedSemaphorePermit>,
+    _share: Option<Held>,
 }
 
 impl Reply {
     /// A reply, and where it arrives.
     #[must_use]
-    pub fn new(share: Option<OwnedSemaphorePermit>) -> (Self, oneshot::Receiver<Result<Done, Box<Problem>>>) {
+    pub fn new(share: Option<Held>) -> (Self, oneshot::Receiver<Result<Done, Box<Problem>>>) {
         let (sender, receiver) = oneshot::channel();
         (Self { sender, _share: share }, receiver)
     }

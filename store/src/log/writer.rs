@@ -115,7 +115,12 @@ impl Writer {
             // In line: what it rests on may not be on the disk yet.
             return self.answer_in_line(durability, reply, Err(Box::new(offset_mismatch(expected, next_offset))));
         }
-        if let Err(problem) = self.make_room(shared, draft.frame_len() as u64, true) {
+        let frame_len = draft.frame_len() as u64;
+        let admitted = shared
+            .check_quota(self.staged_bytes, frame_len)
+            .and_then(|()| self.make_room(shared, frame_len, true))
+            .and_then(|()| shared.take_rate(draft.payload_bytes));
+        if let Err(problem) = admitted {
             return shared.refuse(reply, problem);
         }
         if let Err(problem) = self.check_tags(shared, &draft) {
@@ -163,9 +168,11 @@ impl Writer {
         };
         let next_frame = place.frame + place.frames.len() as u64;
         let bytes = place.frames[known..].iter().map(|frame| frame.draft.frame_len() as u64).sum();
-        if bytes > 0
-            && let Err(problem) = self.make_room(shared, bytes, true)
-        {
+        // Only records count against the quota: what drops or erases some is let through.
+        let has_records = place.frames[known..].iter().any(|frame| frame.draft.view().header().kind == Kind::Data);
+        let admitted = if has_records { shared.check_quota(0, bytes) } else { Ok(()) };
+        let admitted = admitted.and_then(|()| if bytes > 0 { self.make_room(shared, bytes, true) } else { Ok(()) });
+        if let Err(problem) = admitted {
             return shared.refuse(reply, problem);
         }
         // A copy cannot refuse what the others take; it begins a segment instead.
@@ -281,6 +288,7 @@ impl Writer {
             self.staged_tail = self.state.tail;
             return self.write_failed(shared, staged, &error);
         }
+        shared.add_usage(bytes);
         let mut position = self.active.as_ref().map_or(0, |active| active.log_bytes()) - bytes;
         let mut waiting = Vec::with_capacity(staged.len());
         for Staged { frame, level, until, answer } in staged {

@@ -22,7 +22,7 @@ pub(super) fn batch(request: &Request, body: &[u8], rules: &Rules) -> Result<(Op
     if let Some(partition) = request.partition {
         check_partition(partition, rules.partitions)?;
     }
-    let batch = Batch::new(request.producer, rules.salt, body.len());
+    let batch = Batch::new(request.producer, rules.salt, body.len()).with_max_record_bytes(rules.max_record_bytes);
     let mut making = Making { rules, batch, placement: Placement::new(rules.partitions, request.partition) };
     match request.form {
         Form::One => making.push_plain(request, [body])?,

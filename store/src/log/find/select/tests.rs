@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::engine::namespace::Namespace;
 use crate::log::Partition;
 use crate::log::find::{FindLimits, Finding};
+use crate::log::quota::Usage;
 use crate::log::recovery::Site;
 use crate::log::shared::Context;
 use crate::log::sync::SyncPool;
@@ -312,6 +313,7 @@ fn bounded(dir: &tempfile::TempDir, limits: FindLimits) -> (Arc<Partition>, Arc<
         space: Arc::new(SpaceGauge::new(disk, dir.path().to_owned())),
         sync_pool: Arc::new(SyncPool::start().unwrap()),
         metrics: Metrics::new(),
+        usage: Arc::new(Usage::new(1)),
     };
     (Arc::new(Partition::open(context, NamespaceConfig::default(), None, None).unwrap()), finding)
 }

@@ -1,0 +1,65 @@
+//! The bounds of one process, in one place; `GET /v1/status` shows them. What users meet in a request stands in
+//! [`logstore_api::limits`]. Beyond each bound the caller gets a clear error, or waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use logstore_api::limits::{PARTITIONS_MAX, PRODUCER_FRAMES_MAX, PRODUCERS_MAX};
+use tokio::sync::Semaphore;
+
+/// Bodies of appends that are being read, parsed or written, of all namespaces together, in bytes. Beyond: 503
+/// `overloaded`.
+pub const APPEND_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+/// The same for one namespace, so that one cannot take the room of all. Beyond: 429 `namespace_busy`.
+pub const NAMESPACE_APPEND_BYTES_IN_FLIGHT: usize = 32 * 1024 * 1024;
+/// Answers of reads that are being built or sent, in bytes. Beyond: 503 `overloaded`.
+pub const READ_BYTES_IN_FLIGHT: usize = 256 * 1024 * 1024;
+/// What followers have been given and not taken yet, in bytes; their own, so that slow ones keep nobody from reading.
+pub const FOLLOW_BYTES_IN_FLIGHT: usize = 128 * 1024 * 1024;
+/// Those who follow a log as server-sent events. Each costs a connection and, where it is slow, three pieces of what it
+/// follows: all of them together less than [`FOLLOW_BYTES_IN_FLIGHT`], unless records are large. Beyond: 503 `overloaded`.
+pub const FOLLOWERS_MAX: usize = 1024;
+/// What these count in, so that small requests cost something too.
+pub const IN_FLIGHT_UNIT: usize = 1024;
+/// How long a request waits for its share of these.
+pub const IN_FLIGHT_WAIT: Duration = Duration::from_millis(50);
+/// Connections at the same time; further ones wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// How long a request waits for a log that is still being opened, which takes as long as verifying it does. Beyond: 503
+/// `recovering`.
+pub const OPENING_WAIT: Duration = Duration::from_secs(1);
+/// When an append may be tried again that a namespace's size has kept out: retention has looked again by then.
+pub const QUOTA_RETRY_SECONDS: u64 = 5;
+
+/// Connections that are served: as many as the limit of open files allows beside the logs' own.
+#[must_use]
+pub fn connections_max() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 2).unwrap_or(usize::MAX).min(CONNECTIONS_MAX)
+}
+
+/// What the appends of one namespace may have in flight, in units.
+#[must_use]
+pub fn namespace_budget() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(NAMESPACE_APPEND_BYTES_IN_FLIGHT / IN_FLIGHT_UNIT))
+}
+
+/// The bounds in force, by name; the unit is part of the name.
+#[must_use]
+pub fn in_force() -> BTreeMap<String, u64> {
+    let bounds = [
+        ("append_bytes_in_flight", APPEND_BYTES_IN_FLIGHT),
+        ("namespace_append_bytes_in_flight", NAMESPACE_APPEND_BYTES_IN_FLIGHT),
+        ("read_bytes_in_flight", READ_BYTES_IN_FLIGHT),
+        ("follow_bytes_in_flight", FOLLOW_BYTES_IN_FLIGHT),
+        ("followers", FOLLOWERS_MAX),
+        ("in_flight_wait_milliseconds", usize::try_from(IN_FLIGHT_WAIT.as_millis()).unwrap_or(usize::MAX)),
+        ("opening_wait_milliseconds", usize::try_from(OPENING_WAIT.as_millis()).unwrap_or(usize::MAX)),
+        ("connections", connections_max()),
+        ("partitions_per_namespace", PARTITIONS_MAX as usize),
+        ("producers_per_partition", PRODUCERS_MAX),
+        ("producer_frames_remembered", PRODUCER_FRAMES_MAX),
+    ];
+    bounds.into_iter().map(|(name, bound)| (name.to_owned(), bound as u64)).collect()
+}
