@@ -243,10 +243,10 @@ impl Cursor {
             Found::Record { position, header } => {
                 let (offset, address) = (self.offset, self.address);
                 let frame = self.frame.as_mut().expect("a record stands in a frame");
-                let producer = frame
-                    .header
-                    .producer
-                    .map(|producer| Producer { seq: producer.seq + u64::from(frame.ordinal), ..producer });
+                let producer = frame.header.producer.map(|producer| Producer {
+                    seq: producer.seq.saturating_add(u64::from(frame.ordinal)),
+                    ..producer
+                });
                 let time = Timestamp(frame.header.numbers.time_us);
                 let part = Part { ordinal: frame.ordinal, count: frame.header.record_count };
                 frame.ordinal += 1;

@@ -105,7 +105,8 @@ impl Producers {
             frames: VecDeque::new(),
         });
         known.epoch = known.epoch.max(epoch);
-        known.next_seq = seq + u64::from(stored.count);
+        // A writer may send the last of all numbers; nothing comes after it.
+        known.next_seq = seq.saturating_add(u64::from(stored.count));
         known.last_time = stored.time;
         if known.frames.len() == PRODUCER_FRAMES_MAX {
             known.frames.pop_front();

@@ -66,8 +66,31 @@ fn run(queue: &Mutex<Receiver<Job>>) {
 impl Drop for SyncPool {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        for thread in self.threads.drain(..) {
+        let own = std::thread::current().id();
+        // The last owner may be a job: its thread cannot wait for itself, and ends by itself.
+        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != own) {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod last_owner {
+    use super::*;
+
+    #[test]
+    fn a_job_may_be_the_last_owner() {
+        let pool = Arc::new(SyncPool::start().unwrap());
+        let (go, wait) = channel::<()>();
+        let (done, outcome) = channel();
+        let own = Arc::clone(&pool);
+        pool.submit(Box::new(move || {
+            wait.recv().unwrap();
+            drop(own);
+            done.send(()).unwrap();
+        }));
+        drop(pool);
+        go.send(()).unwrap();
+        assert_eq!(outcome.recv(), Ok(()), "the thread waited for itself");
     }
 }
