@@ -36,6 +36,9 @@ fn lines_go_in_and_come_out() {
     assert_eq!(read(&["--format", "raw", "--from", "-2"]), "bc");
     assert_eq!(read(&["--from", "4", "--limit", "1"]).matches("\"data\":\"b\"").count(), 1);
     assert!(read(&["--limit", "1"]).contains(r#""tags":["t"]"#));
+    assert_eq!(read(&["--format", "text", "--tags", "t AND NOT u"]), "one\n\nthree\n");
+    let (code, _, stderr) = run(&store, &["read", "orders", "--index", "price", "--min", "-5"], "");
+    assert!(code != 0 && stderr.contains("no_such_index"), "{stderr}");
     let (_, listed, _) = run(&store, &["ls"], "");
     assert!(listed.lines().any(|line| line.starts_with("orders") && line.contains("active")), "{listed}");
 }

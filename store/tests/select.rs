@@ -4,9 +4,10 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Start, Store};
+use serde_json::json;
 
 const RECORDS: &str = "/v1/namespaces/orders/records";
 const NOTHING: [&str; 0] = [];
@@ -93,7 +94,71 @@ fn a_wait_holds_until_something_fits() {
         waiting.join().unwrap()
     });
     assert_eq!(waiting, ["late"]);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     assert_eq!(texts(&store, "tags=never&wait=200ms"), NOTHING);
     assert!(begun.elapsed() >= Duration::from_millis(200));
+}
+
+/// Records at the prices 0, 10, … 90, and one without.
+fn priced() -> Store {
+    let store = Store::new();
+    assert_eq!(store.put("/v1/namespaces/orders", &json!({"indices": ["other", "price"]})).status, 201);
+    for price in (0..100).step_by(10) {
+        append_at(&store, price);
+    }
+    store.append(b"without");
+    store
+}
+
+fn append_at(store: &Store, price: i64) {
+    let answer = store.post(&format!("{RECORDS}?index.price={price}"), price.to_string().as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn records_are_found_by_a_range_of_an_index() {
+    let store = priced();
+    let check = |store: &Store| {
+        assert_eq!(texts(store, "index=price&min=15&max=25"), ["20"]);
+        assert_eq!(texts(store, "index=price&min=10&max=20"), ["10", "20"]);
+        assert_eq!(texts(store, "index=price&min=15&max=15"), NOTHING);
+        assert_eq!(texts(store, "index=price&min=80"), ["80", "90"]);
+        assert_eq!(texts(store, "index=price&max=-1"), NOTHING);
+        assert_eq!(texts(store, "index=price&min=10&max=45&limit=1"), ["10"], "the first");
+        assert_eq!(texts(store, "index=price&min=10&max=45&limit=1&order=desc"), ["40"], "the last");
+        assert_eq!(texts(store, "index=price").len(), 10);
+        assert_eq!(texts(store, "index=other"), NOTHING);
+    };
+    check(&store);
+    let store = store.restart(&Start::default());
+    check(&store);
+    // A value again, and lower than the last: all that fit are found, in the order of the log.
+    for price in [20, 5, 20] {
+        append_at(&store, price);
+    }
+    assert_eq!(texts(&store, "index=price&min=1&max=20"), ["10", "20", "20", "5", "20"]);
+    let store = store.crash(&Start::default());
+    assert_eq!(texts(&store, "index=price&min=1&max=20&order=desc"), ["20", "5", "20", "20", "10"]);
+}
+
+#[test]
+fn a_range_is_held_until_its_highest_value_has_been_passed() {
+    let store = priced();
+    let begun = Instant::now();
+    assert_eq!(texts(&store, "index=price&min=70&max=80&wait=30s"), ["70", "80"], "90 has passed it already");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert_eq!(texts(&store, "index=price&min=70&max=90&wait=300ms"), ["70", "80", "90"], "the time is over");
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    std::thread::scope(|scope| {
+        let first_last = scope.spawn(|| texts(&store, "index=price&min=90&max=100&wait=30s&order=desc&limit=1"));
+        let waiting = scope.spawn(|| texts(&store, "index=price&min=90&max=100&wait=30s"));
+        for price in [100, 100] {
+            std::thread::sleep(Duration::from_millis(100));
+            append_at(&store, price);
+        }
+        assert!(!waiting.is_finished(), "more at 100 may come");
+        append_at(&store, 101);
+        assert_eq!(waiting.join().unwrap(), ["90", "100", "100"]);
+        assert_eq!(first_last.join().unwrap(), ["100"]);
+    });
 }

@@ -8,16 +8,18 @@ pub fn numbered<'a>(
     declared: &[String],
     values: impl IntoIterator<Item = (&'a str, i64)>,
 ) -> Result<Vec<(u8, i64)>, Problem> {
-    let number_of = |name: &str| {
-        let number = declared.iter().position(|declared| declared == name);
-        number.and_then(|number| u8::try_from(number).ok()).ok_or_else(|| no_such_index(declared, name))
-    };
     let mut numbered = Vec::new();
     for (name, value) in values {
-        numbered.push((number_of(name)?, value));
+        numbered.push((number_of(declared, name)?, value));
     }
     numbered.sort_unstable();
     Ok(numbered)
+}
+
+/// The number of an index.
+pub fn number_of(declared: &[String], name: &str) -> Result<u8, Problem> {
+    let number = declared.iter().position(|declared| declared == name);
+    number.and_then(|number| u8::try_from(number).ok()).ok_or_else(|| no_such_index(declared, name))
 }
 
 /// The refusal of an index that is not declared.

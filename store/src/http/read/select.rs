@@ -8,6 +8,7 @@ use logstore_api::{Code, NamespaceConfig, Problem};
 
 use super::request::Request;
 use super::{Reading, records, trimmed, wait_for_more};
+use crate::engine::indices::number_of;
 use crate::engine::namespace::Namespace;
 use crate::http::query::{self, Query};
 use crate::http::{App, blocking};
@@ -66,8 +67,7 @@ impl Select {
         let Some(Index { name, min, max }) = &self.index else {
             return Ok((Selection { tags: self.tags.clone(), index: None }, None));
         };
-        let number = config.indices.iter().position(|index| index == name).and_then(|at| u8::try_from(at).ok());
-        let Some(number) = number else { return Err(no_such_index(name, config)) };
+        let number = number_of(&config.indices, name).map_err(|problem| problem.field("index"))?;
         let index = Some(IndexRange { number, min: *min, max: max.unwrap_or(i64::MAX) });
         let above = max
             .and_then(|max| max.checked_add(1))
@@ -86,14 +86,6 @@ fn parse_tags(text: &str) -> Result<Expression, Problem> {
 fn without_index(field: &str) -> Problem {
     let detail = format!("{field} is for a range of an index; name the index with index=");
     Problem::new(Code::InvalidArgument, detail).field(field)
-}
-
-fn no_such_index(name: &str, config: &NamespaceConfig) -> Problem {
-    let detail = match &config.indices[..] {
-        [] => format!("there is no index {name:?}; the namespace declares none"),
-        names => format!("there is no index {name:?}; the namespace declares {}", names.join(", ")),
-    };
-    Problem::new(Code::NoSuchIndex, detail).field("index").expected(config.indices.clone()).got(name)
 }
 
 /// Reads what fits, once there is something, or what is waited for has passed, or the time is over, or the store stops.
@@ -200,9 +192,6 @@ mod tests {
         assert_eq!(selection.index, Some(IndexRange { number: 1, min: i64::MIN, max: 7 }));
         assert_eq!(above.unwrap().index, Some(IndexRange { number: 1, min: 8, max: i64::MAX }));
         let problem = select("index=prise").resolve(&config).unwrap_err();
-        assert_eq!(
-            (problem.code.as_str(), problem.expected),
-            ("no_such_index", Some(serde_json::json!(["time", "price"])))
-        );
+        assert_eq!((problem.code.as_str(), problem.field.as_deref()), ("no_such_index", Some("index")));
     }
 }
