@@ -129,6 +129,23 @@ impl dyn DiskFile + '_ {
         Ok(())
     }
 
+    /// Copies a range to the beginning of another file; where this one ends before, the copy does too.
+    pub fn copy_range(&self, to: &dyn DiskFile, start: u64, end: u64) -> io::Result<()> {
+        const CHUNK: usize = 1024 * 1024;
+        let mut bytes = vec![0; CHUNK];
+        let mut position = start;
+        while position < end {
+            let len = usize::try_from(end - position).unwrap_or(CHUNK).min(CHUNK);
+            let read = self.read_full_at(&mut bytes[..len], position)?;
+            if read == 0 {
+                break;
+            }
+            to.write_all_at(&mut [IoSlice::new(&bytes[..read])], position - start)?;
+            position += read as u64;
+        }
+        Ok(())
+    }
+
     /// Reads until `bytes` is full or the file ends; how many bytes.
     pub fn read_full_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize> {
         let mut read = 0;

@@ -13,6 +13,7 @@ pub mod budget;
 pub mod durable;
 pub mod fence;
 pub mod get;
+pub mod modify;
 pub mod namespaces;
 pub mod producer;
 pub mod query;
@@ -57,7 +58,7 @@ pub fn routes(app: App) -> Router {
         .route("/v1/namespaces/{ns}/durable", get(durable::durable))
         .route("/v1/namespaces/{ns}/records", get(read::read).post(append::append))
         .route("/v1/namespaces/{ns}/records/get", post(get::get))
-        .route("/v1/namespaces/{ns}/records/{offset}", get(record::record))
+        .route("/v1/namespaces/{ns}/records/{offset}", get(record::record).patch(modify::patch).delete(modify::erase))
         .route("/v1/status", get(status::status))
         .route("/v1/fence", get(fence::look).post(fence::fence))
         .route("/v1/place", post(fence::place))

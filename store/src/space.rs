@@ -31,7 +31,11 @@ pub struct SpaceGauge {
 /// Whether appends must stop.
 #[must_use]
 pub fn is_short(space: Space) -> bool {
-    space.free < (space.total / 100 * RESERVE_PERCENT).clamp(RESERVE_MIN, RESERVE_MAX)
+    space.free < reserve_of(space.total)
+}
+
+fn reserve_of(total: u64) -> u64 {
+    (total / 100 * RESERVE_PERCENT).clamp(RESERVE_MIN, RESERVE_MAX)
 }
 
 impl SpaceGauge {
@@ -66,6 +70,12 @@ impl SpaceGauge {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
+    }
+
+    /// Free bytes that appends leave.
+    #[must_use]
+    pub fn reserve(&self) -> u64 {
+        reserve_of(self.space().total)
     }
 
     /// Free and total bytes at the last look.

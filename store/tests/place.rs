@@ -6,7 +6,7 @@ mod common;
 
 use common::{Answer, Start, Store};
 use logstore_api::fence::FenceAnswer;
-use logstore_api::frame::control::{self, EpochStart};
+use logstore_api::frame::control::{self, EpochStart, Erase, Patch, PatchHead};
 use logstore_api::frame::{FrameBuilder, Kind, NewRecord, Numbers, Salt};
 use serde_json::json;
 use uuid::Uuid;
@@ -186,12 +186,66 @@ fn frames_leave_as_they_came_and_no_answer_shows_the_salt() {
     }
 }
 
+/// What is left of an erased record goes to other copies with the checksums it always had.
+#[test]
+fn patches_and_erasures_are_placed_and_a_copy_without_the_bytes_can_be_copied() {
+    let soon = Start { config: Some(json!({"ordered": true, "erase_within_seconds": 0})), ..Start::default() };
+    let (store, other) = (Store::with(&soon), Store::ordered());
+    create(&store);
+    create(&other);
+    let (mut writer, _) = Writer::fence(&store, 1);
+    let head = PatchHead { offset: 0, position: 1, data_len: 3 };
+    let frames = [
+        writer.data(&["abc", "SECRET", "last"]),
+        writer.seal(Patch { head, bytes: b"X" }.draft(Salt::WIRE)),
+        writer.seal(Patch { head: PatchHead { offset: 1, data_len: 6, ..head }, bytes: b"HIDDE" }.draft(Salt::WIRE)),
+        writer.seal(control::draft(Kind::Erase, &Erase { offset: 1 }.encode(), Salt::WIRE)),
+    ];
+    assert_eq!(writer.place(&store, 0, 0, &frames.concat()).status, 200);
+    writer.confirmed = 1;
+    assert_eq!(writer.place(&store, 4, writer.previous, b"").status, 200);
+    assert_eq!(store.texts("start"), ["abc", "SECRET", "last"], "what is not confirmed is not seen");
+    writer.confirmed = 4;
+    assert_eq!(writer.place(&store, 4, writer.previous, b"").status, 200);
+    assert_eq!(store.texts("start"), ["aXc", "last"]);
+    let exported = || store.get("/v1/frames?namespace=orders&from=0").body;
+    let holds = |bytes: &[u8], secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+    common::eventually("the frames are without the record", || {
+        let bytes = exported();
+        !holds(&bytes, b"SECRET") && !holds(&bytes, b"HIDDE")
+    });
+    // The other copy takes the stubs, as whoever has seen the bytes, and goes on behind them.
+    let copied = exported();
+    assert_eq!(fence(&other, 1, writer.id).status, 200);
+    assert_eq!(writer.place(&other, 0, 0, &copied).status, 200);
+    assert_eq!(other.texts("start"), ["aXc", "last"]);
+    assert_eq!(other.get("/v1/frames?namespace=orders&from=0").body, copied);
+    let previous = writer.previous;
+    let next = writer.data(&["next"]);
+    writer.confirmed = 5;
+    for copy in [&store, &other] {
+        assert_eq!(writer.place(copy, 4, previous, &next).status, 200);
+        // Frames that stand there are known, with or without the bytes.
+        assert_eq!(writer.place(copy, 0, 0, &frames.concat()).status, 200);
+        assert_eq!(writer.place(copy, 0, 0, &copied).status, 200);
+        assert_eq!(copy.texts("start"), ["aXc", "last", "next"]);
+    }
+    assert_eq!(
+        store.get("/v1/fence?namespace=orders").json()["partitions"][0],
+        other.get("/v1/fence?namespace=orders").json()["partitions"][0]
+    );
+}
+
 #[test]
 fn one_copy_takes_no_plain_appends_and_no_namespaces_of_its_own() {
     let store = Store::ordered();
     create(&store);
     assert_eq!(store.post("/v1/namespaces/orders/records", b"x").problem(), (421, "not_the_writer".into()));
     assert_eq!(store.post("/v1/namespaces/orders/trim", br#"{"before":0}"#).problem(), (421, "not_the_writer".into()));
+    for method in ["PATCH", "DELETE"] {
+        let path = format!("/v1/namespaces/orders/records/0{}", if method == "PATCH" { "?at=0" } else { "" });
+        assert_eq!(store.send(method, &path, &[], b"").problem(), (421, "not_the_writer".into()));
+    }
     assert_eq!(store.post("/append?namespace=orders", b"x").status, 421);
     assert_eq!(store.post("/v1/namespaces/new/records", b"x").problem(), (404, "namespace_not_found".into()));
     assert_eq!(store.put("/v1/namespaces/new", &json!({})).problem(), (421, "not_the_writer".into()));

@@ -53,6 +53,7 @@ pub fn store_config(store: &ValidatedStore) -> StoreConfig {
         ordered,
         auto_create: !ordered,
         namespace_defaults: store.namespace_defaults().clone(),
+        ..StoreConfig::default()
     }
 }
 
@@ -60,6 +61,6 @@ pub fn store_config(store: &ValidatedStore) -> StoreConfig {
 /// replaces the pods; all else is read again while they run.
 #[must_use]
 pub fn restart_fingerprint(config: &StoreConfig) -> Fingerprint {
-    let StoreConfig { version: _, ordered, auto_create: _, namespace_defaults: _ } = config;
+    let StoreConfig { version: _, ordered, auto_create: _, namespace_defaults: _, erase_within_seconds: _ } = config;
     Fingerprint::of(ordered)
 }

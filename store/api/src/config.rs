@@ -23,11 +23,22 @@ pub struct StoreConfig {
     pub auto_create: bool,
     /// Stands in a namespace's configuration where the request says nothing.
     pub namespace_defaults: NamespaceConfig,
+    /// How soon the bytes of an erased record are gone from the files. The work begins after half of it.
+    pub erase_within_seconds: u64,
 }
+
+/// A day.
+const ERASE_WITHIN_SECONDS_DEFAULT: u64 = 24 * 60 * 60;
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { version: VERSION, ordered: false, auto_create: true, namespace_defaults: NamespaceConfig::default() }
+        Self {
+            version: VERSION,
+            ordered: false,
+            auto_create: true,
+            namespace_defaults: NamespaceConfig::default(),
+            erase_within_seconds: ERASE_WITHIN_SECONDS_DEFAULT,
+        }
     }
 }
 

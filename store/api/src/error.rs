@@ -125,6 +125,8 @@ codes! {
     NoSuchIndex "no_such_index" 422 Never "The namespace declares no such index";
     /// The bytes would not fit into what the record has reserved.
     ReservationExceeded "reservation_exceeded" 422 Never "The record has not reserved so much";
+    /// The partition keeps as many patches, or erasures that are not carried out, as it can.
+    TooManyChanges "too_many_changes" 429 Later "Too many changed records";
     /// The namespace has used up what its quota allows.
     QuotaExceeded "quota_exceeded" 429 Later "The namespace's quota is used up";
     /// The namespace has too much in flight.

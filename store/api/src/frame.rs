@@ -20,6 +20,8 @@
 //! The salt is a namespace's secret, so that no payload can pass for a frame. On the wire between writers and stores
 //! frames are sealed with [`Salt::WIRE`] at position 0: a writer needs no salt, and a store's answer shows none.
 //!
+//! A record's flags are 0, or those of a [`stub`]: what is left of an erased one.
+//!
 //! Reading order: [`build`] makes frames, [`seal`] gives them their numbers, [`view`] reads them back, [`control`]
 //! holds the bodies of the kinds that are not data.
 
@@ -27,11 +29,13 @@ pub mod build;
 pub mod control;
 pub mod meta;
 pub mod seal;
+pub mod stub;
 pub mod view;
 
 pub use build::{Draft, FrameBuilder, NewRecord};
 pub use meta::Meta;
 pub use seal::{Numbers, reseal};
+pub use stub::erase_record;
 pub use view::{Fault, FrameView, Header, RecordHeader, RecordView};
 
 /// First four bytes of a frame.

@@ -36,6 +36,11 @@ pub const PARTITIONS_MAX: u32 = 64;
 pub const PATCH_BYTES_MAX: usize = RECORD_BYTES_MAX;
 /// Patches of one record that a reader lays over it; the next one is a whole new payload, which replaces them.
 pub const PATCHES_MAX: usize = 64;
+/// Patches that a partition keeps for records that are still there; those that a whole new payload has replaced do not
+/// count. Every segment begins with where they stand.
+pub const PATCHES_OPEN_MAX: usize = 100_000;
+/// Erased records of a partition whose bytes are not gone from its files yet.
+pub const ERASURES_OPEN_MAX: usize = 50_000;
 /// Records in one call of `records/get`.
 pub const GET_RECORDS_MAX: usize = 100_000;
 /// The body of a call of `records/get`.

@@ -192,6 +192,43 @@ pub struct DurableAnswer {
     pub end: u64,
 }
 
+/// Answer of a patch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchAnswer {
+    /// The record.
+    pub offset: u64,
+    /// The partition.
+    pub partition: u32,
+    /// Length of its payload now.
+    pub data_len: u64,
+    /// The offset that the next record gets, as readers see it.
+    pub end: u64,
+    /// Records before this offset survive a power loss.
+    pub durable_end: u64,
+    /// What was waited for.
+    pub durability: Durability,
+    /// Server time of the patch.
+    pub time: Timestamp,
+}
+
+/// Answer of an erasure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EraseAnswer {
+    /// The record.
+    pub offset: u64,
+    /// The partition.
+    pub partition: u32,
+    /// The offset that the next record gets, as readers see it.
+    pub end: u64,
+    /// Records before this offset survive a power loss.
+    pub durable_end: u64,
+    /// What was waited for.
+    pub durability: Durability,
+    /// Server time of the erasure; missing where the record was erased before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -142,8 +142,12 @@ fn write_frame(frame: &Frame, records: bool, out: &mut dyn Write) -> io::Result<
         }
     }
     writeln!(out)?;
-    for Record { position, data_len, alloc_len, meta_len, sound } in frame.records.iter().filter(|_| records) {
-        let sound = if *sound { "sound" } else { "BAD" };
+    for Record { position, data_len, alloc_len, meta_len, erased, sound } in frame.records.iter().filter(|_| records) {
+        let sound = match (sound, erased) {
+            (true, true) => "erased",
+            (true, false) => "sound",
+            (false, _) => "BAD",
+        };
         writeln!(out, "{position:>16} record data {data_len} alloc {alloc_len} meta {meta_len} {sound}")?;
     }
     Ok(())

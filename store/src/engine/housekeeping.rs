@@ -34,10 +34,12 @@ pub fn run(engine: &Weak<Engine>) {
         if tend {
             tended = Instant::now();
         }
+        let erase_within = Duration::from_secs(engine.config().erase_within_seconds);
         for namespace in engine.namespaces() {
             for partition in namespace.all_opened() {
                 partition.sync_in_background();
                 if tend {
+                    partition.carry_out_erasures(erase_within, Timestamp::now());
                     partition.tend(Timestamp::now());
                 }
             }

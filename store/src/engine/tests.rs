@@ -1,3 +1,5 @@
+mod change;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

@@ -94,7 +94,7 @@ impl Stored {
     pub fn offset(&self) -> Option<u64> {
         match self.done.what {
             What::Appended { offset, .. } => offset,
-            What::Trimmed { .. } | What::Placed { .. } => None,
+            What::Trimmed { .. } | What::Patched { .. } | What::Erased { .. } | What::Placed { .. } => None,
         }
     }
 }
@@ -144,7 +144,7 @@ fn answer(name: &NamespaceName, partition: u32, count: u32, stored: &Stored) -> 
     let Stored { done: Done { what, end, durable_end }, durability } = stored;
     let (offset, time, duplicate) = match what {
         What::Appended { offset, time, duplicate } => (*offset, *time, *duplicate),
-        What::Trimmed { .. } | What::Placed { .. } => (None, None, false),
+        What::Trimmed { .. } | What::Patched { .. } | What::Erased { .. } | What::Placed { .. } => (None, None, false),
     };
     let body = AppendAnswer {
         offset,

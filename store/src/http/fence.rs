@@ -78,7 +78,9 @@ pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
     app.engine.metrics.records.inc_by(records);
     match what {
         What::Placed { next_frame, confirmed } => Ok(json(StatusCode::OK, &PlaceAnswer { next_frame, confirmed })),
-        What::Appended { .. } | What::Trimmed { .. } => Err(outcome_unknown().into()),
+        What::Appended { .. } | What::Trimmed { .. } | What::Patched { .. } | What::Erased { .. } => {
+            Err(outcome_unknown().into())
+        }
     }
 }
 

@@ -13,12 +13,13 @@ use super::answer::{Refusal, put_number};
 use super::query::Query;
 use super::read::print::Printer;
 use super::read::{answer, damaged, opened, put_ends, trimmed};
-use super::record::{check_there, erased};
+use super::record::check_there;
 use super::{App, InPath, blocking, body};
 use crate::engine::namespace::Namespace;
 use crate::log::Partition;
 use crate::log::cursor::LogRecord;
 use crate::log::each::{Each, Plan};
+use crate::log::modify::erased;
 use crate::log::read::Flow;
 use crate::log::shared::Published;
 

@@ -142,7 +142,7 @@ pub async fn trim(
     let Done { what, .. } = done.map_err(|_| super::append::outcome_unknown())?.map_err(|problem| *problem)?;
     let start = match what {
         What::Trimmed { start } => start,
-        What::Appended { .. } | What::Placed { .. } => before,
+        What::Appended { .. } | What::Patched { .. } | What::Erased { .. } | What::Placed { .. } => before,
     };
     let answer = blocking(move || {
         // The records are gone already; their files follow now, so that the room is there when the answer is.

@@ -1,17 +1,21 @@
 //! `GET /v1/namespaces/{ns}/records/{offset}`: one record, raw.
 
+use std::fmt;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT_RANGES, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use logstore_api::frame::Meta;
 use logstore_api::{Code, Problem, Timestamp, header};
+use uuid::Uuid;
 
 use super::answer::{Refusal, ascii_json, put_number, put_text};
 use super::query::Query;
 use super::read::print::{named_indices, text_or_base64};
 use super::read::{damaged, opened, trimmed};
 use super::{App, InPath, OffsetInPath, blocking};
+use crate::log::modify::{Version, erased};
 use crate::log::read::{Ended, Flow, Range};
 use crate::log::shared::Published;
 
@@ -29,13 +33,17 @@ pub async fn record(
     let partition = opened(&namespace, namespace.partition_named(partition)?).await?;
     let published = *partition.published().borrow();
     check_there(offset, published)?;
-    let (number, indices) = (partition.number(), namespace.indices());
-    let etag = format!("\"{}-{offset}\"", namespace.incarnation().simple());
+    let (number, indices, incarnation) = (partition.number(), namespace.indices(), namespace.incarnation());
     let found = blocking(move || {
         let mut found = None;
         let range = Range { from: offset, until: offset + 1 };
         let ended = partition.read(range, |record| {
-            found = Some(Found { data: record.data().to_vec(), time: record.time, meta: record.meta() });
+            found = Some(Found {
+                data: record.data().to_vec(),
+                time: record.time,
+                meta: record.meta(),
+                version: record.patched_by(),
+            });
             Flow::Stop
         });
         let Ended { next, damaged_until, begins_at } =
@@ -43,9 +51,14 @@ pub async fn record(
         if let Some(start) = begins_at {
             return Err(trimmed(offset, Published { start, ..published }));
         }
-        found.ok_or_else(|| damaged(next, damaged_until.unwrap_or(offset + 1)))
+        found.ok_or_else(|| match damaged_until {
+            Some(until) => damaged(next, until),
+            // The reading went past it.
+            None => erased(offset),
+        })
     })
     .await?;
+    let etag = ETag::of(incarnation, offset, found.version).to_string();
     let mut response = found.answer(&headers, &etag, &indices)?;
     put_number(&mut response, header::PARTITION, u64::from(number));
     Ok(response)
@@ -64,21 +77,66 @@ pub fn check_there(offset: u64, published: Published) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The refusal of an offset whose record was erased.
-#[must_use]
-pub fn erased(offset: u64) -> Problem {
-    Problem::new(Code::Erased, format!("the record at {offset} was erased")).field("offset").got(offset)
+/// What tells a state of a record from others: `"INCARNATION-OFFSET"`, and `-FRAME` of the last patch behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ETag {
+    incarnation: Uuid,
+    offset: u64,
+    version: Version,
+}
+
+impl ETag {
+    /// The tag of a record.
+    #[must_use]
+    pub fn of(incarnation: Uuid, offset: u64, version: Version) -> Self {
+        Self { incarnation, offset, version }
+    }
+
+    /// The states of a record that a header names; `None` where it is missing, or names any.
+    #[must_use]
+    pub fn versions(headers: &HeaderMap, name: HeaderName, incarnation: Uuid, offset: u64) -> Option<Vec<Version>> {
+        let given: Vec<&str> = headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|text| text.split(','))
+            .collect();
+        if given.is_empty() || given.iter().any(|tag| tag.trim() == "*") {
+            return None;
+        }
+        Some(given.iter().filter_map(|tag| Self::version_in(tag.trim(), incarnation, offset)).collect())
+    }
+
+    fn version_in(tag: &str, incarnation: Uuid, offset: u64) -> Option<Version> {
+        let whole = Self::of(incarnation, offset, None).to_string();
+        let rest = tag.strip_prefix(whole.strip_suffix('"')?)?.strip_suffix('"')?;
+        match rest.strip_prefix('-') {
+            Some(frame) => frame.parse().ok().map(Some),
+            None => rest.is_empty().then_some(None),
+        }
+    }
+}
+
+impl fmt::Display for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { incarnation, offset, version } = self;
+        match version {
+            None => write!(f, "\"{}-{offset}\"", incarnation.simple()),
+            Some(frame) => write!(f, "\"{}-{offset}-{frame}\"", incarnation.simple()),
+        }
+    }
 }
 
 struct Found {
     data: Vec<u8>,
     time: Timestamp,
     meta: Meta,
+    version: Version,
 }
 
 impl Found {
     fn answer(self, request: &HeaderMap, etag: &str, indices: &[String]) -> Result<Response, Problem> {
-        let Self { data, time, meta: Meta { indices: values, key, tags } } = self;
+        let Self { data, time, meta: Meta { indices: values, key, tags }, version: _ } = self;
         let given = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let unchanged = given(IF_NONE_MATCH)
             .is_some_and(|tags| tags.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim() == etag));
@@ -163,6 +221,29 @@ fn partial(data: &[u8], range: ByteRange) -> Result<Response, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_name_states_of_a_record() {
+        let incarnation = Uuid::from_u128(7);
+        let versions = |tags: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for tag in tags {
+                headers.append("if-match", tag.parse().unwrap());
+            }
+            ETag::versions(&headers, http::header::IF_MATCH, incarnation, 5)
+        };
+        let [plain, patched] = [None, Some(9)].map(|version| ETag::of(incarnation, 5, version).to_string());
+        assert_eq!(versions(&[]), None);
+        assert_eq!(versions(&["*"]), None);
+        assert_eq!(versions(&[&plain]), Some(vec![None]));
+        assert_eq!(versions(&[&format!("{plain} , {patched}")]), Some(vec![None, Some(9)]));
+        assert_eq!(versions(&[&plain, &patched]), Some(vec![None, Some(9)]));
+        let other = ETag::of(incarnation, 51, None).to_string();
+        let weak = format!("W/{plain}");
+        for tag in [&other, &weak, &ETag::of(Uuid::nil(), 5, None).to_string(), "\"\"", "x"] {
+            assert_eq!(versions(&[tag]), Some(vec![]), "{tag}");
+        }
+    }
 
     #[test]
     fn ranges_are_those_of_the_rfc() {

@@ -138,15 +138,18 @@ pub async fn drain_begun(draining: &mut watch::Receiver<bool>) {
 /// What a request is counted as: a closed list, whatever paths there are.
 fn call_of(request: &Request<Incoming>) -> &'static str {
     let path = request.uri().path();
-    let read = matches!(request.method().as_str(), "GET" | "HEAD");
     match path.strip_prefix("/v1/") {
         Some("fence") => "fence",
         Some("place") => "place",
         Some("frames") => "frames",
-        Some(rest) if rest.starts_with("namespaces/") && rest.contains("/records") => {
+        Some(rest) if rest.starts_with("namespaces/") && rest.contains("/records") => match request.method().as_str() {
+            "GET" | "HEAD" => "read",
             // The offsets of many records do not fit into a path, so that they are asked for with a body.
-            if read || rest.ends_with("/records/get") { "read" } else { "append" }
-        }
+            _ if rest.ends_with("/records/get") => "read",
+            "PATCH" => "patch",
+            "DELETE" => "erase",
+            _ => "append",
+        },
         Some(_) => "namespaces",
         None => match path {
             "/append" | "/get" | "/getMulti" => "rochefort",

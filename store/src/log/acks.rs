@@ -163,9 +163,15 @@ impl<T> Acks<T> {
     /// The end that readers see.
     #[must_use]
     pub fn end(&self) -> u64 {
+        self.visible().offset
+    }
+
+    /// What readers see: everything before this.
+    #[must_use]
+    pub fn visible(&self) -> Mark {
         match &self.confirmed {
-            Some(confirmed) => self.held.min(confirmed.mark).offset,
-            None => self.held.offset,
+            Some(confirmed) => self.held.min(confirmed.mark),
+            None => self.held,
         }
     }
 

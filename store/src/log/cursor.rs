@@ -99,6 +99,14 @@ pub struct LogRecord<'a> {
     pub address: u64,
     /// Where it begins in the segment's file.
     position: u64,
+    patched: Option<Patched<'a>>,
+}
+
+/// What patches have made of a record.
+#[derive(Clone, Copy, Debug)]
+struct Patched<'a> {
+    payload: &'a [u8],
+    frame: u64,
 }
 
 /// A record's place among those that were appended together.
@@ -127,14 +135,47 @@ impl<'a> LogRecord<'a> {
     /// Where it was found.
     #[must_use]
     pub fn place(&self) -> Place {
-        let Self { offset, time, producer, part, record, address, position } = *self;
+        let Self { offset, time, producer, part, record, address, position, patched: _ } = *self;
         Place { offset, time, producer, part, address, position, len: record.header.record_len() }
+    }
+
+    /// Bytes it takes in the segment's file, padding left out.
+    #[must_use]
+    pub fn stored_len(&self) -> usize {
+        self.record.stored_len()
+    }
+
+    /// Where it begins in the segment's file.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The same record with the payload that patches have made of it, the last of them in this frame.
+    #[must_use]
+    pub fn patched<'b>(&self, payload: &'b [u8], frame: u64) -> LogRecord<'b>
+    where
+        'a: 'b,
+    {
+        LogRecord { patched: Some(Patched { payload, frame }), ..*self }
+    }
+
+    /// Number of the frame that has patched it last, where one has.
+    #[must_use]
+    pub fn patched_by(&self) -> Option<u64> {
+        self.patched.map(|patched| patched.frame)
+    }
+
+    /// Whether a stub stands in its place.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.record.header.erased
     }
 
     /// The payload.
     #[must_use]
     pub fn data(&self) -> &'a [u8] {
-        self.record.data()
+        self.patched.map_or_else(|| self.record.data(), |patched| patched.payload)
     }
 
     /// What it carries beside the payload.
@@ -160,7 +201,7 @@ impl<'a> LogRecord<'a> {
     /// Bytes of metadata and payload.
     #[must_use]
     pub fn body_len(&self) -> usize {
-        self.record.body_len()
+        self.record.header.meta_len + self.data().len()
     }
 
     /// Bytes it takes in rochefort's file.
@@ -254,7 +295,7 @@ impl Cursor {
                 self.offset += 1;
                 let record = RecordView::trusted(self.window.get(position, header.record_len())?);
                 self.address += record.address_bytes();
-                Ok(Step::Record(LogRecord { offset, time, producer, part, record, address, position }))
+                Ok(Step::Record(LogRecord { offset, time, producer, part, record, address, position, patched: None }))
             }
         }
     }
@@ -265,7 +306,7 @@ impl Cursor {
         let Place { offset, time, producer, part, address, position, len } = *place;
         let bytes = self.window.get_back(position, len, begin)?;
         let record = RecordView::verify(bytes, self.salt);
-        Ok(record.map(|record| LogRecord { offset, time, producer, part, record, address, position }))
+        Ok(record.map(|record| LogRecord { offset, time, producer, part, record, address, position, patched: None }))
     }
 
     fn find(&mut self) -> io::Result<Found> {

@@ -62,6 +62,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The same plan, for records whose length cannot be told from where they stand.
+    #[must_use]
+    pub fn of_any_size(self) -> Self {
+        Self { bytes: u64::MAX, ..self }
+    }
+
     /// More than all of them take together.
     #[must_use]
     pub fn bytes_at_most(&self) -> usize {

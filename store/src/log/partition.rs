@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, TryLockError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use logstore_api::fence::{PartitionTail, Reign};
 use logstore_api::frame::FrameView;
@@ -12,11 +12,15 @@ use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
 use tokio::sync::{oneshot, watch};
 
 use super::backward::{self, EndedBackward};
+use super::changes::Erased;
 use super::cursor::LogRecord;
 use super::each::{Each, Plan};
+use super::erasing::Erasing;
 use super::find::ordinals::Direction;
 use super::find::select::{self, Read, Reads, Search, Selected, Selection};
 use super::mend;
+use super::modify::Target;
+use super::overlay::Lens;
 use super::read::{self, Ended, Flow, Range};
 use super::recovery::{self, CleanMark, Recovered};
 use super::retention;
@@ -42,7 +46,7 @@ pub struct Partition {
     writer: Mutex<Writer>,
     shared: Arc<Shared>,
     /// Held while files come and go outside the queue.
-    tending: Mutex<()>,
+    tending: Mutex<Erasing>,
 }
 
 #[derive(Debug, Default)]
@@ -75,11 +79,11 @@ impl Partition {
         reign: Option<Reign>,
         clean: Option<&CleanMark>,
     ) -> io::Result<Self> {
-        let Recovered { state, segments, holes, must_roll, quarantined_bytes, clean: _ } =
-            recovery::recover(&context.site, clean)?;
-        context.metrics.quarantined_bytes.inc_by(quarantined_bytes);
-        context.metrics.holes.inc_by(holes.len() as u64);
-        let shared = Arc::new(Shared::new(context, config, reign, &state, segments.clone(), holes));
+        let recovered = recovery::recover(&context.site, clean)?;
+        context.metrics.quarantined_bytes.inc_by(recovered.quarantined_bytes);
+        context.metrics.holes.inc_by(recovered.holes.len() as u64);
+        let shared = Arc::new(Shared::new(context, config, reign, &recovered));
+        let Recovered { state, segments, must_roll, .. } = recovered;
         let writer = Mutex::new(Writer::new(state, segments.last().cloned(), must_roll));
         Ok(Self { queue: Mutex::default(), writer, shared, tending: Mutex::default() })
     }
@@ -132,8 +136,13 @@ impl Partition {
         self.shared.submit_job(Box::new(move || next.lead()));
     }
 
+    /// What the writer shares.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Uses the writer outside the queue, between two batches.
-    fn with_writer<T>(self: &Arc<Self>, act: impl FnOnce(&mut Writer) -> T) -> T {
+    pub(super) fn with_writer<T>(self: &Arc<Self>, act: impl FnOnce(&mut Writer) -> T) -> T {
         let result = act(&mut lock(&self.writer));
         self.lead();
         result
@@ -145,18 +154,31 @@ impl Partition {
         self.shared.subscribe()
     }
 
-    /// Gives records to `sink`; `range` lies between start and end.
-    pub fn read(&self, range: Range, sink: impl FnMut(&LogRecord<'_>) -> Flow) -> io::Result<Ended> {
-        let ended = read::read(&self.shared.segments(), range, sink)?;
+    /// Gives records to `sink`; `range` lies between start and end. Erased ones are passed over.
+    pub fn read(&self, range: Range, mut sink: impl FnMut(&LogRecord<'_>) -> Flow) -> io::Result<Ended> {
+        let segments = self.shared.segments();
+        let mut lens = Lens::new(&self.shared, &segments);
+        let ended = read::read(&segments, range, |record| lens.give(record, &mut sink))?;
+        let ended = lens.ended(ended)?;
         if let Some(until) = ended.damaged_until {
             self.shared.note_hole(ended.next, until);
         }
         Ok(ended)
     }
 
-    /// Gives records to `sink`, newest first; `range` lies between start and end.
-    pub fn read_backward(&self, range: Range, sink: impl FnMut(&LogRecord<'_>) -> Flow) -> io::Result<EndedBackward> {
-        let ended = backward::read_backward(&self.shared.segments(), range, sink)?;
+    /// Gives records to `sink`, newest first; `range` lies between start and end. Erased ones are passed over.
+    pub fn read_backward(
+        &self,
+        range: Range,
+        mut sink: impl FnMut(&LogRecord<'_>) -> Flow,
+    ) -> io::Result<EndedBackward> {
+        let segments = self.shared.segments();
+        let mut lens = Lens::new(&self.shared, &segments);
+        let ended = backward::read_backward(&segments, range, |record| lens.give(record, &mut sink))?;
+        let ended = match lens.damaged()? {
+            Some(offset) => EndedBackward { damaged_from: Some(offset), ..ended },
+            None => ended,
+        };
         if let Some(from) = ended.damaged_from {
             self.shared.note_hole(from, ended.next);
         }
@@ -190,7 +212,9 @@ impl Partition {
 
     /// How these offsets, ascending and each once, are read best.
     pub fn plan_each(&self, offsets: &[u64]) -> io::Result<Plan> {
-        Plan::new(&self.shared.segments(), offsets)
+        let plan = Plan::new(&self.shared.segments(), offsets)?;
+        // A patched record may be longer than it stands there.
+        Ok(if self.shared.overlay.is_empty() { plan } else { plan.of_any_size() })
     }
 
     /// Says to `sink` what stands at each planned offset, in order, until it says stop.
@@ -206,14 +230,44 @@ impl Partition {
     /// More than the records of a range take, where that can be told without touching the disk: in the active segment.
     #[must_use]
     pub fn bytes_at_most(&self, range: Range) -> Option<usize> {
+        if !self.shared.overlay.is_empty() {
+            // A patched record may be longer than it stands there.
+            return None;
+        }
         let active = self.shared.segments().last().cloned()?;
         let bytes = active.bytes_of(range.from, range.until)?;
         Some(if range.from < range.until { usize::try_from(bytes).unwrap_or(usize::MAX) } else { 0 })
     }
 
-    /// Gives records to `sink` from one at or before an address of rochefort's file.
-    pub fn read_from_address(&self, address: u64, sink: impl FnMut(Option<&LogRecord<'_>>) -> Flow) -> io::Result<()> {
-        read::read_from_address(&self.shared.segments(), address, sink)
+    /// Gives records to `sink` from one at or before an address of rochefort's file, erased ones left out; `None` stands
+    /// for damage.
+    pub fn read_from_address(
+        &self,
+        address: u64,
+        mut sink: impl FnMut(Option<&LogRecord<'_>>) -> Flow,
+    ) -> io::Result<()> {
+        let segments = self.shared.segments();
+        let mut lens = Lens::new(&self.shared, &segments);
+        read::read_from_address(&segments, address, |record| match record {
+            Some(record) => lens.give(record, &mut |record| sink(Some(record))),
+            None => sink(None),
+        })?;
+        if lens.damaged()?.is_some() {
+            sink(None);
+        }
+        Ok(())
+    }
+
+    /// A record as it was appended, for one that is going to change it; `None` where the log does not have it any more.
+    pub fn target(&self, offset: u64) -> io::Result<Option<Target>> {
+        let mut target = Target::Damaged;
+        let ended = read::read(&self.shared.segments(), Range { from: offset, until: offset + 1 }, |record| {
+            let data_len = u32::try_from(record.data().len()).unwrap_or(u32::MAX);
+            let standing = Target::Standing { data_len, alloc_len: record.alloc_len() };
+            target = if record.is_erased() { Target::Erased } else { standing };
+            Flow::Stop
+        })?;
+        Ok(ended.begins_at.is_none().then_some(target))
     }
 
     /// Gives ordered frames to `sink`, from a number on, until it says no.
@@ -333,6 +387,14 @@ impl Partition {
         self.shared.save_confirmed();
     }
 
+    /// Takes erased records out of the files, a step at a time, so that all bytes of each are gone within this time.
+    pub fn carry_out_erasures(self: &Arc<Self>, within: Duration, now: Timestamp) {
+        let mut erasing = lock(&self.tending);
+        if !self.shared.is_retired() {
+            erasing.go_on(self, within, now);
+        }
+    }
+
     /// Syncs what was only written.
     pub fn sync_in_background(&self) {
         self.shared.sync_if_wanted(true);
@@ -388,6 +450,7 @@ impl Partition {
             return;
         }
         self.shared.publish();
+        self.forget(&[]);
         for segment in &dropped {
             tracing::info!(partition = %self.shared.site.label, first_offset = segment.header.base_offset, bytes = segment.log_bytes(), "removing a segment");
             if let Err(error) = segment.remove() {
@@ -398,6 +461,14 @@ impl Partition {
             tracing::warn!(dir = %self.shared.site.dir.display(), %error, "failed to sync a directory after removing segments");
         }
         self.shared.space.look();
+    }
+
+    /// Forgets changes of records whose segments are gone, and erasures that were carried out.
+    pub(super) fn forget(self: &Arc<Self>, carried_out: &[(u64, Erased)]) {
+        let start = self.shared.segments().first().map_or(0, |first| first.header.base_offset);
+        self.with_writer(|writer| writer.forget(start, carried_out));
+        self.shared.overlay.forget_before(start);
+        self.shared.overlay.forget_erased(carried_out);
     }
 
     fn roll_trimmed(self: &Arc<Self>) {
@@ -481,7 +552,8 @@ fn take_batch(queue: &mut Queue) -> Vec<Work> {
         bytes += match work {
             Work::Append { draft, .. } => draft.frame_len(),
             Work::Place { place, .. } => place.frames.iter().map(|frame| frame.draft.frame_len()).sum(),
-            Work::Trim { .. } => 0,
+            Work::Patch { request, .. } => request.bytes.len(),
+            Work::Trim { .. } | Work::Erase { .. } => 0,
         };
         if count > 0 && bytes > BATCH_BYTES_MAX {
             break;

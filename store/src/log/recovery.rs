@@ -1,19 +1,21 @@
 //! Opening a partition's files after an orderly stop, or after any other. Nothing is deleted: a torn tail goes to
 //! quarantine before it is cut, and damage stays where it is, as a hole, behind which a new segment begins.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use logstore_api::Timestamp;
-use logstore_api::frame::{FrameView, Kind, Salt, control};
+use logstore_api::frame::{FrameView, HEADER_LEN, Header, Kind, PRODUCER_LEN, Salt, control};
 use serde::{Deserialize, Serialize};
 
+use super::changes::{CONTROL_RECORD_LEN_MAX, Change, Changes, Doubt, FramePlace};
 use super::confirmed::ConfirmedFile;
 use super::cursor::{FRAMES_AT, Window};
 use super::find::Finding;
 use super::find::side::{self, SideSite};
 use super::find::tables::Tables;
+use super::overlay::Hidden;
 use super::scan::{Found, Scan};
 use super::segment::{self, Segment, SegmentHeader};
 use super::state::{LogState, Tail};
@@ -76,6 +78,10 @@ pub struct CleanMark {
 pub struct Recovered {
     /// What it knows.
     pub state: LogState,
+    /// The changes of records that readers see, and those that wait to be confirmed.
+    pub seen: Changes,
+    /// See [`Recovered::seen`].
+    pub hidden: Vec<Hidden>,
     /// Its segments, oldest first; the last one is active.
     pub segments: Vec<Arc<Segment>>,
     /// Offsets that cannot be had.
@@ -98,6 +104,8 @@ pub fn recover(site: &Site, clean: Option<&CleanMark>) -> io::Result<Recovered> 
     let Some((last, sealed)) = bases.split_last() else {
         return Ok(Recovered {
             state: LogState::default(),
+            seen: Changes::default(),
+            hidden: Vec::new(),
             segments: Vec::new(),
             holes: Vec::new(),
             must_roll: false,
@@ -132,6 +140,11 @@ impl Recovered {
         tracing::error!(partition = %site.label, next_offset, was = mark.next_offset, "records that were there at the last stop are gone; their offsets are not given again");
         if next_offset < mark.next_offset {
             self.holes.push((next_offset, mark.next_offset));
+        }
+        if self.state.changes.has_begun() {
+            let doubt = Change::Doubt(Doubt { until: next_offset, frame: mark.next_frame });
+            self.state.changes.apply(doubt, next_offset);
+            self.seen = self.state.changes.clone();
         }
         self.state.tail = Tail { next_frame: mark.next_frame, next_offset: mark.next_offset, ..self.state.tail };
         self.must_roll = true;
@@ -169,11 +182,25 @@ struct OpenedFile {
 /// What a walk over a segment's frames gives.
 struct Replay {
     state: LogState,
+    /// Changes of records by frames that are confirmed, once others have come.
+    seen: Option<Changes>,
+    /// Those others.
+    hidden: Vec<Hidden>,
+    /// What the damage just passed was, where that can be told.
+    lost: Option<Lost>,
     tables: Tables,
     holes: Vec<(u64, u64)>,
     damaged: bool,
     /// Where sound frames end, and a torn tail begins if the file goes on.
     end: u64,
+}
+
+/// A damaged frame whose header is sound.
+struct Lost {
+    /// Where it ends in the file.
+    end: u64,
+    /// What it has changed of other records; `None` where that is not known.
+    change: Option<Option<Change>>,
 }
 
 impl Files<'_> {
@@ -234,6 +261,9 @@ impl Files<'_> {
         let mut scan = Scan::new(window, self.site.salt, FRAMES_AT, opened.len);
         let mut replay = Replay {
             state: LogState::default(),
+            seen: None,
+            hidden: Vec::new(),
+            lost: None,
             tables: Tables::new(opened.header.base_offset),
             holes: Vec::new(),
             damaged: !opened.sound,
@@ -260,7 +290,11 @@ impl Files<'_> {
             }
             match found {
                 Found::Frame { position, frame } => {
-                    replay.take(&frame, position, self.site.ordered);
+                    let place = FramePlace {
+                        segment: opened.header.base_frame,
+                        position: u32::try_from(position).unwrap_or(u32::MAX),
+                    };
+                    replay.take(&frame, place, self.site, cut_from);
                     replay.end = position + frame.bytes().len() as u64;
                 }
                 Found::Damage { from, until } => {
@@ -270,9 +304,12 @@ impl Files<'_> {
                     if replay.end == from {
                         return Ok(replay);
                     }
+                    replay.lost = self.look_at_lost(opened, from)?.filter(|lost| lost.end == until);
                 }
                 Found::Tail { from, whole: Some(header) } if !cuts(&replay) => {
                     let hole_from = replay.state.tail.next_offset;
+                    replay.lost = self.look_at_lost(opened, from)?;
+                    replay.take_lost(&header);
                     replay.state.tail = replay.state.tail.after(&header, (0, 0), 0);
                     replay.note_hole(hole_from, replay.state.tail.next_offset);
                     replay.damaged = true;
@@ -287,10 +324,30 @@ impl Files<'_> {
         }
     }
 
+    /// What a damaged frame was, whose header is sound.
+    fn look_at_lost(&self, opened: &OpenedFile, position: u64) -> io::Result<Option<Lost>> {
+        let mut window = Window::new(Arc::clone(&opened.file), opened.len);
+        let Ok(header) = Header::verify(window.get(position, HEADER_LEN + PRODUCER_LEN)?, self.site.salt, position)
+        else {
+            return Ok(None);
+        };
+        let place =
+            FramePlace { segment: opened.header.base_frame, position: u32::try_from(position).unwrap_or(u32::MAX) };
+        let records = window.get(position + header.records_at() as u64, CONTROL_RECORD_LEN_MAX)?;
+        let change = Change::of_damaged(&header, records, self.site.salt, place);
+        Ok(Some(Lost { end: position + header.frame_len as u64, change }))
+    }
+
     fn state_without_snapshot(&self, opened: &OpenedFile, number: usize) -> io::Result<LogState> {
         tracing::error!(path = %opened.path.display(), "the snapshot of a segment is damaged; it is made again from the segment before");
         let mut state = self.state_before(number)?;
         let SegmentHeader { base_frame, base_offset, base_payload_sum, base_address, .. } = opened.header;
+        // The snapshot may have been the first to say so.
+        state.changes.begin();
+        if number > 0 && state.tail.next_frame < base_frame {
+            let doubt = Change::Doubt(Doubt { until: base_offset, frame: base_frame });
+            state.changes.apply(doubt, base_offset);
+        }
         state.tail = Tail {
             next_frame: base_frame,
             next_offset: base_offset,
@@ -309,11 +366,14 @@ impl Files<'_> {
             let tables = self.site.side(base_frame).load(active.header.base_offset, mark.end).ok()?;
             Some((state, tables))
         });
-        let Some((state, tables)) = trusted else {
+        let Some((mut state, tables)) = trusted else {
             self.opened.pop();
             return Ok(None);
         };
+        state.changes.forget_before(self.opened.first().map_or(0, |first| first.header.base_offset));
         let recovered = Recovered {
+            seen: state.changes.clone(),
+            hidden: Vec::new(),
             segments: self.segments(Some(tables), state.tail.last_time),
             state,
             holes: Vec::new(),
@@ -333,7 +393,12 @@ impl Files<'_> {
         active.file.drop_cache()?;
         let confirmed = ConfirmedFile::load(Arc::clone(&self.site.disk), &self.site.dir).saved().frame;
         let cut_from = self.site.ordered.then_some(confirmed);
-        let Replay { mut state, tables, holes, damaged, end } = self.replay(active, number, cut_from)?;
+        let Replay { mut state, seen, hidden, lost: _, tables, holes, damaged, end } =
+            self.replay(active, number, cut_from)?;
+        let start = self.opened.first().map_or(0, |first| first.header.base_offset);
+        state.changes.forget_before(start);
+        let mut seen = seen.unwrap_or_else(|| state.changes.clone());
+        seen.forget_before(start);
         holes.iter().for_each(|(from, until)| state.producers.forget(*from, *until));
         let (mut must_roll, mut quarantined_bytes) = (damaged, 0);
         if end < active.len {
@@ -354,7 +419,7 @@ impl Files<'_> {
         // Frames that are damaged may hold records that are not: then the tables are made again, from each record alone.
         let tables = Some(tables).filter(|_| !damaged);
         let segments = self.segments(tables, state.tail.last_time);
-        Ok(Recovered { state, segments, holes, must_roll, quarantined_bytes, clean: false })
+        Ok(Recovered { state, seen, hidden, segments, holes, must_roll, quarantined_bytes, clean: false })
     }
 
     fn segments(&mut self, mut active_tables: Option<Tables>, last_time: Timestamp) -> Vec<Arc<Segment>> {
@@ -376,7 +441,8 @@ impl Files<'_> {
 }
 
 impl Replay {
-    fn take(&mut self, frame: &FrameView<'_>, position: u64, ordered: bool) {
+    /// Takes in a frame. Changes by frames from `seen_until` on are not seen yet.
+    fn take(&mut self, frame: &FrameView<'_>, place: FramePlace, site: &Site, seen_until: Option<u64>) {
         let header = frame.header();
         if !header.kind.is_ordered() {
             return self.take_checkpoint(frame);
@@ -385,14 +451,49 @@ impl Replay {
         if header.numbers.number != next_frame || header.numbers.base_offset != next_offset {
             self.damaged = true;
             self.note_hole(next_offset, header.numbers.base_offset);
+            self.take_lost(&header);
         }
-        self.tables.note_frame(frame, position, (payload_sum, address_sum));
-        let wire_checksum = if ordered { frame.wire_checksum() } else { 0 };
-        self.state.apply(frame, frame.sums(), wire_checksum);
+        self.lost = None;
+        self.tables.note_frame(frame, u64::from(place.position), (payload_sum, address_sum));
+        let wire_checksum = if site.ordered { frame.wire_checksum(site.salt) } else { 0 };
+        if seen_until.is_some_and(|until| header.numbers.number >= until) && self.seen.is_none() {
+            self.seen = Some(self.state.changes.clone());
+        }
+        let change = self.state.apply(frame, place, frame.sums(), wire_checksum);
+        if let Some(change) = change.filter(|_| self.seen.is_some()) {
+            let next_offset = self.state.tail.next_offset;
+            self.hidden.push(Hidden { frame: header.numbers.number, next_offset, change });
+        }
+    }
+
+    /// What frames that were lost may have changed is not to be served as it was. `next` is the frame behind them, or the
+    /// last of them.
+    fn take_lost(&mut self, next: &Header) {
+        let Tail { next_frame, next_offset, .. } = self.state.tail;
+        let frames = next.numbers.number.saturating_sub(next_frame);
+        let offsets = next.numbers.base_offset.saturating_sub(next_offset);
+        let doubt = Change::Doubt(Doubt { until: next.numbers.base_offset, frame: next.numbers.number });
+        let change = match self.lost.take() {
+            // The frame itself: its header is sound.
+            Some(lost) if frames <= 1 => lost.change.unwrap_or(Some(doubt)),
+            // A frame that counts offsets holds records.
+            _ if frames == 0 || frames == 1 && offsets > 0 => None,
+            _ => Some(doubt),
+        };
+        if let Some(change) = change.filter(|_| self.state.changes.has_begun()) {
+            if let Change::Doubt(Doubt { until, .. }) = change {
+                tracing::error!(
+                    until,
+                    "frames that may have patched or erased records were lost; records before this offset are not served, unless they are patched whole or erased"
+                );
+            }
+            self.state.changes.apply(change, next_offset);
+        }
     }
 
     /// A checkpoint knows of frames that damage before it has hidden.
     fn take_checkpoint(&mut self, frame: &FrameView<'_>) {
+        self.lost = None;
         if let Some(state) = decode_snapshot(frame)
             && state.tail.next_frame > self.state.tail.next_frame
         {
@@ -443,12 +544,11 @@ pub fn keep_copy(site: &Site, segment: &Segment) -> io::Result<()> {
 
 /// Copies a range of a log file into quarantine; where to.
 pub fn keep(site: &Site, file: &dyn DiskFile, base_frame: u64, from: u64, until: u64) -> io::Result<PathBuf> {
-    const CHUNK: usize = 1024 * 1024;
     site.disk.create_dir(&site.quarantine)?;
     let name = format!("{}-{base_frame:020}-{from}-{}.tail", site.label, Timestamp::now().0);
     let kept = site.quarantine.join(&name);
     let copy = site.disk.open(&kept, Open::Create)?;
-    let result = copy_range(file, &*copy, from, until, CHUNK);
+    let result = file.copy_range(&*copy, from, until);
     if let Err(error) = result.and_then(|()| copy.sync_data()) {
         // Half a copy is no copy; the original is still whole.
         let _ = site.disk.remove_file(&kept);
@@ -456,21 +556,6 @@ pub fn keep(site: &Site, file: &dyn DiskFile, base_frame: u64, from: u64, until:
     }
     sync_parents(&*site.disk, &site.quarantine)?;
     Ok(kept)
-}
-
-fn copy_range(from: &dyn DiskFile, to: &dyn DiskFile, start: u64, end: u64, chunk: usize) -> io::Result<()> {
-    let mut bytes = vec![0; chunk];
-    let mut position = start;
-    while position < end {
-        let len = usize::try_from(end - position).unwrap_or(chunk).min(chunk);
-        let read = from.read_full_at(&mut bytes[..len], position)?;
-        if read == 0 {
-            break;
-        }
-        to.write_all_at(&mut [IoSlice::new(&bytes[..read])], position - start)?;
-        position += read as u64;
-    }
-    Ok(())
 }
 
 fn sync_parents(disk: &dyn Disk, dir: &Path) -> io::Result<()> {

@@ -114,6 +114,14 @@ fn verify_at(window: &mut Window, salt: Salt, position: u64) -> io::Result<Resul
     Ok(FrameView::verify(bytes, salt, position).map(|_| header))
 }
 
+/// The frame that begins at a position; `None` where none does that verifies.
+pub fn frame_at(window: &mut Window, salt: Salt, position: u64) -> io::Result<Option<FrameView<'_>>> {
+    match verify_at(window, salt, position)? {
+        Ok(header) => Ok(Some(FrameView::trusted(window.get(position, header.frame_len)?))),
+        Err(_) => Ok(None),
+    }
+}
+
 /// The first sound frame at or behind a position. The salt in its header's checksum keeps payloads that look like frames
 /// from being taken for one.
 pub fn find_frame(window: &mut Window, salt: Salt, from: u64) -> io::Result<Option<(u64, Header)>> {

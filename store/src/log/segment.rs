@@ -33,6 +33,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"LGSTLOG1");
 /// Version of the bytes in a segment.
 pub const FORMAT: u32 = 1;
 const HEADER_LEN: usize = 64;
+/// What is made from the log of a sealed segment; the seal goes first, because it vouches for the rest.
+const SIDE_FILES: [&str; 4] = ["seal", "idx", "tags", "cols"];
 /// More than a seal takes.
 const SEAL_BYTES_MAX: usize = 64 * 1024;
 /// The tables of a segment among what the cache holds.
@@ -559,13 +561,29 @@ impl Segment {
 
     /// Removes all files of a segment, the log last: without it the others mean nothing.
     pub fn remove(&self) -> io::Result<()> {
-        for extension in ["seal", "idx", "tags", "cols", "log"] {
+        self.remove_files(&SIDE_FILES)?;
+        self.remove_files(&["log"])
+    }
+
+    /// Removes what is made from the log.
+    pub fn remove_side_files(&self) -> io::Result<()> {
+        self.remove_files(&SIDE_FILES)
+    }
+
+    fn remove_files(&self, extensions: &[&str]) -> io::Result<()> {
+        for extension in extensions {
             match self.side.disk.remove_file(&self.path().with_extension(extension)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// The segment with the file that has its name now, and without side files.
+    pub fn reopened(&self) -> io::Result<Self> {
+        let file = self.side.disk.open(self.path(), Open::Write)?;
+        Ok(Self::open(self.header, self.side.clone(), file, self.log_bytes(), self.last_time(), None))
     }
 }
 

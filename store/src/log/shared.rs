@@ -13,12 +13,12 @@ use tokio::sync::watch;
 
 use super::acks::{Acks, Mark, Waiting};
 use super::confirmed::ConfirmedFile;
+use super::overlay::Overlay;
 use super::quota::Usage;
-use super::recovery::Site;
+use super::recovery::{Recovered, Site};
 use super::retention::{self, Candidate};
 use super::scan::Found;
 use super::segment::Segment;
-use super::state::LogState;
 use super::sync::{Job, SyncPool};
 use super::work::{Answer, Reply, frozen_outcome};
 use crate::metrics::Metrics;
@@ -71,6 +71,8 @@ pub struct Shared {
     holes: Mutex<Vec<(u64, u64)>>,
     published: watch::Sender<Published>,
     confirmed_file: ConfirmedFile,
+    /// What readers see of patches and erasures.
+    pub(super) overlay: Overlay,
     /// Held over each sync and what follows from it: Linux tells of a failed write once, to the first who asks.
     one_sync: Mutex<()>,
     /// The namespace is gone: nothing below its directory is touched any more.
@@ -85,15 +87,9 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// What a recovered log shares.
-    pub(super) fn new(
-        context: Context,
-        config: NamespaceConfig,
-        reign: Option<Reign>,
-        state: &LogState,
-        segments: Vec<Arc<Segment>>,
-        holes: Vec<(u64, u64)>,
-    ) -> Self {
+    pub(super) fn new(context: Context, config: NamespaceConfig, reign: Option<Reign>, recovered: &Recovered) -> Self {
         let Context { site, space, sync_pool, metrics, usage } = context;
+        let Recovered { state, segments, holes, seen, hidden, .. } = recovered;
         let end = Mark { frame: state.tail.next_frame, offset: state.tail.next_offset };
         let confirmed_file = ConfirmedFile::load(Arc::clone(&site.disk), &site.dir);
         let confirmed = site.ordered.then(|| confirmed_file.saved());
@@ -106,11 +102,12 @@ impl Shared {
             config: RwLock::new(config),
             reign: Mutex::new(reign),
             acks: Mutex::new(Acks::new(end, confirmed)),
-            segments: RwLock::new(segments),
+            segments: RwLock::new(segments.clone()),
             trim_start: Mutex::new(state.trim_start),
-            holes: Mutex::new(holes),
+            holes: Mutex::new(holes.clone()),
             published: watch::Sender::new(Published::default()),
             confirmed_file,
+            overlay: Overlay::new(seen.clone(), hidden.clone()),
             one_sync: Mutex::default(),
             retired: AtomicBool::new(false),
         };
@@ -191,6 +188,22 @@ impl Shared {
 
     pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The segment that begins with this frame.
+    pub(super) fn segment(&self, base_frame: u64) -> Option<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let at = segments.binary_search_by_key(&base_frame, |segment| segment.header.base_frame).ok()?;
+        Some(Arc::clone(&segments[at]))
+    }
+
+    /// Puts a rewritten segment in the place of the old one, where that is still there.
+    pub(super) fn replace_segment(&self, rewritten: Arc<Segment>) {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let base = rewritten.header.base_frame;
+        if let Ok(at) = segments.binary_search_by_key(&base, |segment| segment.header.base_frame) {
+            segments[at] = rewritten;
+        }
     }
 
     /// Puts a new segment behind the others; one that begins at the same frame as the last, which then holds none, takes
@@ -302,7 +315,9 @@ impl Shared {
     pub(super) fn publish(&self) -> Published {
         let acks = lock(&self.acks);
         let start = self.start();
-        let end = acks.end();
+        let visible = acks.visible();
+        let end = visible.offset;
+        self.overlay.show(visible.frame);
         let (durable_end, written_end) = (acks.durable_end(), acks.written().offset);
         let now = Published { start: start.min(end), end, durable_end, written_end };
         self.published.send_if_modified(|published| {

@@ -9,6 +9,7 @@ use logstore_api::frame::{FrameView, Header, Kind};
 use uuid::Uuid;
 
 use self::codec::{Put, Take};
+use super::changes::{Change, Changes, FramePlace};
 use super::producers::{Producers, Stored};
 
 /// Reigns that are remembered; older ones are forgotten first.
@@ -25,6 +26,8 @@ pub struct LogState {
     pub epochs: Vec<Epoch>,
     /// Idempotent producers.
     pub producers: Producers,
+    /// Patches and erasures of records that are still there.
+    pub changes: Changes,
 }
 
 /// The numbers that come next, and those of the last ordered frame.
@@ -77,8 +80,15 @@ impl Tail {
 }
 
 impl LogState {
-    /// Takes in a frame that stands in the log. `sums` are its bytes of payload and of rochefort's file.
-    pub fn apply(&mut self, frame: &FrameView<'_>, sums: (u64, u64), wire_checksum: u32) {
+    /// Takes in a frame that stands in the log, and says what it changes of other records. `sums` are its bytes of
+    /// payload and of rochefort's file.
+    pub fn apply(
+        &mut self,
+        frame: &FrameView<'_>,
+        place: FramePlace,
+        sums: (u64, u64),
+        wire_checksum: u32,
+    ) -> Option<Change> {
         let header = frame.header();
         self.tail = self.tail.after(&header, sums, wire_checksum);
         match header.kind {
@@ -94,9 +104,12 @@ impl LogState {
                 }
             }
             // Written by later releases; they count a frame number, and their content is not for this one.
-            Kind::Patch | Kind::Erase | Kind::Cursor | Kind::Hole => {}
-            Kind::Snapshot | Kind::Padding => {}
+            Kind::Cursor | Kind::Hole => {}
+            Kind::Patch | Kind::Erase | Kind::Snapshot | Kind::Padding => {}
         }
+        let change = Change::of(frame, place)?;
+        self.changes.apply(change, self.tail.next_offset);
+        Some(change)
     }
 
     fn note_producer(&mut self, frame: &FrameView<'_>, header: &Header) {
@@ -124,7 +137,7 @@ impl LogState {
     /// The body of a snapshot frame: sections of `tag u16, len u32, bytes`; readers pass over tags they do not know.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let Self { tail, trim_start, epochs, producers } = self;
+        let Self { tail, trim_start, epochs, producers, changes } = self;
         let mut out = Vec::new();
         out.put_section(TAG_TAIL, |out| {
             let Tail { next_frame, next_offset, last_time, last_epoch, last_wire_checksum, payload_sum, address_sum } =
@@ -147,6 +160,7 @@ impl LogState {
             }
         });
         out.put_section(TAG_PRODUCERS, |out| producers.encode(out));
+        out.put_section(TAG_CHANGES, |out| changes.encode(out));
         out
     }
 
@@ -161,6 +175,7 @@ impl LogState {
                 TAG_TRIM => state.trim_start = u64::from_le_bytes(section.take()?),
                 TAG_EPOCHS => state.epochs = decode_epochs(&mut section)?,
                 TAG_PRODUCERS => state.producers = Producers::decode(section)?,
+                TAG_CHANGES => state.changes = Changes::decode(section)?,
                 _ => {}
             }
         }
@@ -172,6 +187,7 @@ const TAG_TAIL: u16 = 1;
 const TAG_TRIM: u16 = 2;
 const TAG_EPOCHS: u16 = 3;
 const TAG_PRODUCERS: u16 = 4;
+const TAG_CHANGES: u16 = 5;
 
 fn decode_tail(section: &mut &[u8]) -> Option<Tail> {
     Some(Tail {

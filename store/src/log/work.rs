@@ -4,6 +4,7 @@ use logstore_api::frame::{Draft, Producer};
 use logstore_api::{Code, Durability, Problem, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::modify::PatchRequest;
 use super::place::Place;
 
 /// Something to do, in order.
@@ -26,6 +27,24 @@ pub enum Work {
     Trim {
         /// The first record to keep.
         before: u64,
+        /// Who asked.
+        reply: Reply,
+    },
+    /// Replace bytes of a record.
+    Patch {
+        /// Which, and by what.
+        request: PatchRequest,
+        /// The level to reach.
+        durability: Durability,
+        /// Who asked.
+        reply: Reply,
+    },
+    /// Hide a record, whose bytes go later.
+    Erase {
+        /// The record.
+        offset: u64,
+        /// The level to reach.
+        durability: Durability,
         /// Who asked.
         reply: Reply,
     },
@@ -100,6 +119,20 @@ pub enum What {
     Trimmed {
         /// The first offset that is still there.
         start: u64,
+    },
+    /// Bytes of a record were replaced.
+    Patched {
+        /// Length of its payload now.
+        data_len: u32,
+        /// Number of the frame, which tells this state of the record from others.
+        frame: u64,
+        /// Server time.
+        time: Timestamp,
+    },
+    /// A record is hidden.
+    Erased {
+        /// Server time; `None` where it was before.
+        time: Option<Timestamp>,
     },
     /// Frames were placed.
     Placed {

@@ -3,9 +3,10 @@
 //! Frames are staged with the numbers that they will have, and written together. Only when the write has succeeded does
 //! the state take them in, so a failed write leaves nothing behind.
 
+mod change;
 mod load;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use logstore_api::frame::{Draft, Kind, Numbers, Producer};
 use logstore_api::{Code, Durability, Problem, Timestamp};
 
 use super::acks::{Mark, Waiting};
+use super::changes::{Erased, FramePlace};
+use super::overlay::Hidden;
 use super::place::{self, Place};
 use super::producers::{Stored, Verdict};
 use super::recovery::{self, CleanMark};
@@ -37,6 +40,8 @@ pub struct Writer {
     staged: Vec<Staged>,
     staged_tail: Tail,
     staged_bytes: u64,
+    /// Records that staged frames change.
+    staged_changes: BTreeSet<u64>,
     /// Wire checksums of the newest frames, where writers place them.
     recent: VecDeque<(u64, u32)>,
 }
@@ -62,7 +67,16 @@ impl Writer {
     #[must_use]
     pub fn new(state: LogState, active: Option<Arc<Segment>>, must_roll: bool) -> Self {
         let staged_tail = state.tail;
-        Self { state, active, must_roll, staged: Vec::new(), staged_tail, staged_bytes: 0, recent: VecDeque::new() }
+        Self {
+            state,
+            active,
+            must_roll,
+            staged: Vec::new(),
+            staged_tail,
+            staged_bytes: 0,
+            staged_changes: BTreeSet::new(),
+            recent: VecDeque::new(),
+        }
     }
 
     /// What the log knows.
@@ -79,6 +93,8 @@ impl Writer {
                     self.append(shared, Append { draft, producer, expect_offset, durability }, reply);
                 }
                 Work::Trim { before, reply } => self.trim(shared, before, reply),
+                Work::Patch { request, durability, reply } => self.patch(shared, &request, durability, reply),
+                Work::Erase { offset, durability, reply } => self.erase(shared, offset, durability, reply),
                 Work::Place { place, reply } => self.place(shared, place, reply),
             }
         }
@@ -154,6 +170,8 @@ impl Writer {
         let numbers = self.next_numbers(Timestamp::now());
         let answer = Answer { reply, result: Ok(What::Trimmed { start: before }) };
         self.stage(shared, draft, numbers, 0, Durability::Synced, Some(answer));
+        // What is judged next is judged behind the trim.
+        self.flush(shared);
     }
 
     fn place(&mut self, shared: &Shared, place: Place, reply: Reply) {
@@ -170,8 +188,10 @@ impl Writer {
         let bytes = place.frames[known..].iter().map(|frame| frame.draft.frame_len() as u64).sum();
         // Only records count against the quota: what drops or erases some is let through.
         let has_records = place.frames[known..].iter().any(|frame| frame.draft.view().header().kind == Kind::Data);
-        let admitted = if has_records { shared.check_quota(0, bytes) } else { Ok(()) };
-        let admitted = admitted.and_then(|()| if bytes > 0 { self.make_room(shared, bytes, true) } else { Ok(()) });
+        let admitted = self
+            .make_room_for_changes(shared, &place.frames[known..])
+            .and_then(|()| if has_records { shared.check_quota(0, bytes) } else { Ok(()) })
+            .and_then(|()| if bytes > 0 { self.make_room(shared, bytes, true) } else { Ok(()) });
         if let Err(problem) = admitted {
             return shared.refuse(reply, problem);
         }
@@ -214,7 +234,7 @@ impl Writer {
         }
         let mut checksum = None;
         shared.frames(number, |frame, _| {
-            checksum = Some(frame.wire_checksum()).filter(|_| frame.header().numbers.number == number);
+            checksum = Some(frame.wire_checksum(shared.site.salt)).filter(|_| frame.header().numbers.number == number);
             false
         })?;
         let first = shared.segments().first().map_or(0, |segment| segment.header.base_frame);
@@ -277,6 +297,7 @@ impl Writer {
 
     /// Writes what is staged; takes it into the state and the line only when that has succeeded.
     fn flush(&mut self, shared: &Shared) {
+        self.staged_changes.clear();
         let staged = std::mem::take(&mut self.staged);
         if staged.is_empty() {
             return;
@@ -314,7 +335,13 @@ impl Writer {
     fn take_in(&mut self, shared: &Shared, draft: &Draft, wire_checksum: u32, position: u64) {
         let view = draft.view();
         let before = self.state.tail;
-        self.state.apply(&view, (draft.payload_bytes, draft.address_bytes), wire_checksum);
+        let segment = self.active.as_ref().map_or(0, |active| active.header.base_frame);
+        let place = FramePlace { segment, position: u32::try_from(position).unwrap_or(u32::MAX) };
+        let change = self.state.apply(&view, place, (draft.payload_bytes, draft.address_bytes), wire_checksum);
+        if let Some(change) = change {
+            let next_offset = self.state.tail.next_offset;
+            shared.overlay.hide(Hidden { frame: before.next_frame, next_offset, change });
+        }
         if view.header().kind == Kind::Trim {
             shared.trim(self.state.trim_start);
         }
@@ -376,16 +403,11 @@ impl Writer {
         self.sync_active(shared).map_err(|_| frozen())?;
         // The last segment is whole and synced, so a failure here costs nothing but this attempt.
         self.must_roll = true;
-        self.begin_segment(shared).map_err(|error| {
-            if disk::is_full(&error) {
-                return shared.disk_full();
-            }
-            tracing::error!(partition = %shared.site.label, %error, "failed to begin a segment");
-            Problem::new(
-                Code::Overloaded,
-                "a new segment could not be begun; try again later, the store's log says why",
-            )
-        })
+        if let Some(active) = self.active.as_ref().filter(|_| self.active_with_frames().is_none()) {
+            // It holds no frame, but damage: the new one takes its name.
+            recovery::keep_copy(&shared.site, active).map_err(|error| no_segment(shared, &error))?;
+        }
+        self.begin_segment(shared).map_err(|error| no_segment(shared, &error))
     }
 
     /// What is in the active segment is on the disk before anything is in the next: a power loss cannot leave a gap.
@@ -408,16 +430,18 @@ impl Writer {
         let numbers = Numbers { number: next_frame, base_offset: next_offset, time_us: last_time.0, epoch: 0 };
         let mut snapshot = control::draft(Kind::Snapshot, &self.state.encode(), shared.site.salt);
         snapshot.seal(numbers, shared.site.salt, super::cursor::FRAMES_AT);
-        if let Some(active) = self.active.as_ref().filter(|active| active.header.base_frame == next_frame) {
-            // It holds no frame, but damage: the new one takes its name.
-            recovery::keep_copy(&shared.site, active)?;
-        }
         let segment = Segment::create(shared.site.side(next_frame), header, snapshot.bytes())?;
         let segment = Arc::new(segment);
         self.active = Some(Arc::clone(&segment));
         self.must_roll = false;
         shared.add_segment(segment);
         Ok(())
+    }
+
+    /// Forgets what is gone from the files: records before `start`, and erasures that were carried out.
+    pub fn forget(&mut self, start: u64, carried_out: &[(u64, Erased)]) {
+        self.state.changes.forget_before(start);
+        self.state.changes.forget_erased(carried_out);
     }
 
     /// The active segment, where there is one with frames in it.
@@ -470,4 +494,12 @@ impl Writer {
 fn offset_mismatch(asked: u64, next_offset: u64) -> Problem {
     let detail = format!("the records would get offset {next_offset}, not {asked}; nothing was stored");
     Problem::new(Code::OffsetMismatch, detail).field("expect_offset").expected(next_offset).got(asked)
+}
+
+fn no_segment(shared: &Shared, error: &io::Error) -> Problem {
+    if disk::is_full(error) {
+        return shared.disk_full();
+    }
+    tracing::error!(partition = %shared.site.label, %error, "failed to begin a segment");
+    Problem::new(Code::Overloaded, "a new segment could not be begun; try again later, the store's log says why")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use logstore_api::Timestamp;
-use logstore_api::frame::control::{self, EpochStart, Erase, Patch, Trim};
+use logstore_api::frame::control::{self, EpochStart, Erase, PatchHead, Trim};
 use logstore_api::frame::view::RecordView;
 use logstore_api::frame::{FrameView, HEADER_LEN, Header, Kind, PRODUCER_LEN, RecordHeader, Salt, TRAILER_LEN};
 use serde::Serialize;
@@ -100,6 +100,9 @@ pub struct Record {
     pub alloc_len: u32,
     /// Bytes of metadata.
     pub meta_len: usize,
+    /// It was erased, and its bytes are zeroes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
     /// Whether its checksum fits.
     pub sound: bool,
 }
@@ -181,21 +184,23 @@ fn whole(position: u64, frame: &FrameView<'_>) -> Frame {
 }
 
 fn record_of(position: u64, header: RecordHeader, sound: bool) -> Record {
-    let RecordHeader { data_len, alloc_len, meta_len } = header;
-    Record { position, data_len, alloc_len, meta_len, sound }
+    let RecordHeader { data_len, alloc_len, meta_len, erased } = header;
+    Record { position, data_len, alloc_len, meta_len, erased, sound }
 }
 
 fn body(frame: &FrameView<'_>) -> Option<Value> {
     let kind = frame.header().kind;
+    if kind == Kind::Patch {
+        let PatchHead { offset, position, data_len } = PatchHead::of(&frame.records().next()?)?;
+        return Some(json!({"offset": offset, "position": position, "data_len": data_len}));
+    }
     let bytes = control::body(frame).filter(|_| kind != Kind::Data)?;
     match kind {
         Kind::Trim => Trim::decode(bytes).map(|Trim { before }| json!({ "before": before })),
         Kind::Erase => Erase::decode(bytes).map(|Erase { offset }| json!({ "offset": offset })),
-        Kind::Patch => Patch::decode(bytes).map(|Patch { offset, position, data_len, bytes }| {
-            json!({"offset": offset, "position": position, "data_len": data_len, "bytes": bytes.len()})
-        }),
-        Kind::EpochStart => EpochStart::decode(bytes)
-            .map(|EpochStart { writer, label }| json!({"writer": writer, "label": label})),
+        Kind::EpochStart => {
+            EpochStart::decode(bytes).map(|EpochStart { writer, label }| json!({"writer": writer, "label": label}))
+        }
         Kind::Snapshot => LogState::decode(bytes).map(|state| {
             json!({
                 "next_frame": state.tail.next_frame,
@@ -205,7 +210,7 @@ fn body(frame: &FrameView<'_>) -> Option<Value> {
                 "reigns": state.epochs.len(),
             })
         }),
-        Kind::Data | Kind::Cursor | Kind::Hole | Kind::Padding => None,
+        Kind::Data | Kind::Patch | Kind::Cursor | Kind::Hole | Kind::Padding => None,
     }
 }
 

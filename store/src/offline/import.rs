@@ -6,7 +6,6 @@ mod scratch;
 use std::io::{BufRead, Read};
 use std::sync::Arc;
 
-use logstore_api::frame::control::{self, Erase};
 use logstore_api::frame::{FrameBuilder, Kind, Meta, NewRecord, Producer, Salt};
 use logstore_api::limits::{BATCH_RECORDS_MAX, FRAME_BYTES_MAX, META_BYTES_MAX, RECORD_BYTES_MAX};
 use logstore_api::namespace::PutNamespace;
@@ -342,7 +341,7 @@ impl Log {
         Ok(())
     }
 
-    /// Records without content in the place of those that were erased, erased again: their offsets answer as before.
+    /// Stubs in the place of records that were erased: their offsets answer as before.
     fn erased(&mut self, gap: GapLine) -> Taken {
         let GapLine { from, until, address_bytes, .. } = gap;
         let mut reserved =
@@ -355,12 +354,9 @@ impl Log {
             for _ in 0..count {
                 let alloc = u32::try_from(reserved.min(RECORD_BYTES_MAX as u64)).unwrap_or(0);
                 reserved -= u64::from(alloc);
-                builder.push(&NewRecord { alloc, ..NewRecord::default() });
+                builder.push_erased(alloc);
             }
-            let erase = |offset| control::draft(Kind::Erase, &Erase { offset }.encode(), self.salt);
-            let mut drafts = std::iter::once(builder.finish()).chain((next..next + count).map(erase));
-            let loaded =
-                self.partition.load(|writer, shared| drafts.try_for_each(|draft| writer.load(shared, draft, time)));
+            let loaded = self.partition.load(|writer, shared| writer.load(shared, builder.finish(), time));
             loaded.map_err(|problem| invalid("gap", problem.detail))?;
             next += count;
         }

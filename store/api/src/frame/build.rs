@@ -2,7 +2,7 @@
 
 use super::{
     FLAG_PRODUCER, HEADER_LEN, Kind, MAGIC, Meta, PRODUCER_LEN, Producer, RECORD_COVERED_LEN, RECORD_HEADER_LEN, Salt,
-    TRAILER_LEN, len_u32, padded,
+    TRAILER_LEN, erase_record, len_u32, padded,
 };
 
 /// A record to append.
@@ -88,6 +88,13 @@ impl FrameBuilder {
         self.record_count += 1;
         self.payload_bytes += data.len() as u64;
         self.address_bytes += ROCHEFORT_HEADER_LEN + u64::from(alloc_len);
+    }
+
+    /// Adds what is left of an erased record that has reserved so many bytes.
+    pub fn push_erased(&mut self, alloc: u32) {
+        let at = self.bytes.len();
+        self.push(&NewRecord { alloc, ..NewRecord::default() });
+        erase_record(&mut self.bytes[at..], self.salt);
     }
 
     /// Length of the frame, were it finished now.

@@ -1,8 +1,9 @@
-//! Bodies of the control frames. A control frame has one record, whose payload is the body.
+//! Bodies of the control frames. A control frame has one record, whose payload is the body; a patch has a second one,
+//! which holds the new bytes.
 
 use uuid::Uuid;
 
-use super::{Draft, FrameBuilder, FrameView, Kind, NewRecord, Salt, u32_at, u64_at};
+use super::{Draft, FrameBuilder, FrameView, Kind, NewRecord, RecordView, Salt, u32_at, u64_at};
 use crate::limits::{RECORD_BYTES_MAX, WRITER_LABEL_BYTES_MAX};
 
 /// Body of [`Kind::Trim`]: records before this offset go.
@@ -12,21 +13,30 @@ pub struct Trim {
     pub before: u64,
 }
 
-/// Body of [`Kind::Patch`]: bytes of a record are replaced, inside what it has reserved.
+/// A frame of [`Kind::Patch`]: bytes of a record are replaced, inside what it has reserved.
 ///
 /// ```text
-/// offset u64 | position u32 | data_len u32 | bytes
+/// first record    offset u64 | position u32 | data_len u32
+/// second record   bytes
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Patch {
+/// Each has its own checksum: where only the bytes are damaged, it is still known which record has lost them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch<'a> {
+    /// What is replaced.
+    pub head: PatchHead,
+    /// What stands there afterwards.
+    pub bytes: &'a [u8],
+}
+
+/// The first record of a patch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PatchHead {
     /// The record.
     pub offset: u64,
     /// The first byte of the payload that is replaced; what lies between the old end and it becomes zeroes.
     pub position: u32,
-    /// Length of the payload afterwards, in bytes: `position + bytes.len()` where that is more than it was.
+    /// Length of the payload afterwards, in bytes: where the new bytes end, if that is more than it was.
     pub data_len: u32,
-    /// What stands there afterwards.
-    pub bytes: Vec<u8>,
 }
 
 /// Body of [`Kind::Erase`]: a record is hidden at once, and its bytes go when its segment is rewritten.
@@ -79,31 +89,45 @@ impl Trim {
     }
 }
 
-impl Patch {
-    /// The body.
+impl<'a> Patch<'a> {
+    /// The frame.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let Self { offset, position, data_len, bytes } = self;
-        let mut body = Vec::with_capacity(16 + bytes.len());
-        body.extend_from_slice(&offset.to_le_bytes());
-        body.extend_from_slice(&position.to_le_bytes());
-        body.extend_from_slice(&data_len.to_le_bytes());
-        body.extend_from_slice(bytes);
-        body
+    pub fn draft(&self, salt: Salt) -> Draft {
+        let Self { head: PatchHead { offset, position, data_len }, bytes } = self;
+        let mut head = [0; PatchHead::LEN];
+        head[..8].copy_from_slice(&offset.to_le_bytes());
+        head[8..12].copy_from_slice(&position.to_le_bytes());
+        head[12..].copy_from_slice(&data_len.to_le_bytes());
+        let mut builder = FrameBuilder::with_capacity(Kind::Patch, None, salt, bytes.len() + 128);
+        builder.push(&NewRecord { data: &head, ..NewRecord::default() });
+        builder.push(&NewRecord { data: bytes, ..NewRecord::default() });
+        builder.finish()
     }
 
-    /// Reads a body back; `None` where the bytes would stand outside the payload.
+    /// Reads a frame back; `None` where the bytes would stand outside the payload, or were erased.
     #[must_use]
-    pub fn decode(body: &[u8]) -> Option<Self> {
-        let bytes = body.get(16..)?;
-        let patch = Self {
+    pub fn of(frame: &FrameView<'a>) -> Option<Self> {
+        let mut records = frame.records();
+        let head = PatchHead::of(&records.next()?)?;
+        let bytes = records.next().filter(|record| !record.header.erased)?.data();
+        let end = head.position as usize + bytes.len();
+        (records.next().is_none() && end <= head.data_len as usize).then_some(Self { head, bytes })
+    }
+}
+
+impl PatchHead {
+    const LEN: usize = 16;
+
+    /// Reads the first record of a patch.
+    #[must_use]
+    pub fn of(record: &RecordView<'_>) -> Option<Self> {
+        let body = record.data();
+        let head = (body.len() >= Self::LEN).then(|| Self {
             offset: u64_at(body, 0),
             position: u32_at(body, 8),
             data_len: u32_at(body, 12),
-            bytes: bytes.to_vec(),
-        };
-        let end = patch.position as usize + bytes.len();
-        (end <= patch.data_len as usize && patch.data_len as usize <= RECORD_BYTES_MAX).then_some(patch)
+        })?;
+        (head.data_len as usize <= RECORD_BYTES_MAX).then_some(head)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Giving a frame its numbers and checksums.
 
 use super::view::{Fault, FrameView};
-use super::{Draft, HEADER_COVERED_LEN, HEADER_LEN, RECORD_COVERED_LEN, RECORD_HEADER_LEN, Salt, TRAILER_LEN, u32_at};
+use super::{Draft, HEADER_COVERED_LEN, HEADER_LEN, RECORD_HEADER_LEN, Salt, TRAILER_LEN, u32_at};
 
 /// A frame's place in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +84,7 @@ pub fn reseal(frame: &mut [u8], from: (Salt, u64), to: (Salt, u64)) -> Result<u3
         view.records().map(|record| (record.position, RECORD_HEADER_LEN + record.body_len())).collect()
     };
     for (at, len) in records {
-        let crc = super::build::record_crc(to.0, &frame[at..at + len]);
-        frame[at + RECORD_COVERED_LEN..at + RECORD_HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
+        super::stub::reseal_record(&mut frame[at..at + len], from.0, to.0);
     }
     seal_header(frame, to.0, to.1);
     Ok(seal_trailer(frame, to.0))

@@ -1,7 +1,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::control::{EpochStart, Erase, Patch, Trim};
+use super::control::{EpochStart, Erase, Patch, PatchHead, Trim};
 use super::*;
 
 const SALT: Salt = Salt(0x1234_5678_9abc_def0);
@@ -78,6 +78,48 @@ fn every_flipped_bit_is_noticed() {
     }
 }
 
+/// Turns a frame's record into a stub, as the rewriting of a segment does.
+fn erase(frame: &mut [u8], number: usize, salt: Salt) {
+    let record = FrameView::trusted(frame).records().nth(number).unwrap();
+    let range = record.position..record.position + RECORD_HEADER_LEN + record.body_len();
+    erase_record(&mut frame[range], salt);
+}
+
+#[test]
+fn every_flipped_bit_of_a_frame_with_stubs_is_noticed() {
+    let meta = Meta { tags: vec![b"secret".to_vec()], ..Meta::default() };
+    let draft = frame(
+        &[(b"one".to_vec(), 0, Meta::default()), (b"gone".to_vec(), 9, meta), (vec![], 0, Meta::default())],
+        None,
+        SALT,
+        64,
+    );
+    let mut stubbed = draft.bytes().to_vec();
+    erase(&mut stubbed, 1, SALT);
+    erase(&mut stubbed, 2, SALT);
+    let view = FrameView::verify(&stubbed, SALT, 64).unwrap();
+    assert_eq!(view.checksum(), draft.view().checksum(), "copies agree");
+    let records: Vec<_> = view.records().map(|record| (record.data(), record.header.erased)).collect();
+    assert_eq!(records, [(&b"one"[..], false), (b"", true), (b"", true)]);
+    assert_eq!(view.records().nth(1).unwrap().meta(), Ok(Meta::default()));
+    assert_eq!(view.sums(), draft.view().sums(), "addresses stay");
+    assert!(!stubbed.windows(4).any(|bytes| bytes == b"gone"));
+    for bit in 0..stubbed.len() * 8 {
+        let mut bytes = stubbed.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(FrameView::verify(&bytes, SALT, 64).is_err(), "bit {bit} of {} was not noticed", bytes.len() * 8);
+    }
+    // Each stub verifies by itself too: a reader may come to it in the middle of a frame.
+    for at in view.records().skip(1).map(|record| record.position) {
+        let record_len = RecordHeader::peek(&stubbed[at..]).unwrap().record_len();
+        for bit in 0..record_len * 8 {
+            let mut bytes = stubbed[at..at + record_len].to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(RecordView::verify(&bytes, SALT).is_none(), "bit {bit} of the record at {at} was not noticed");
+        }
+    }
+}
+
 #[test]
 fn a_frame_verifies_only_at_its_place_and_with_its_salt() {
     let draft = frame(&lone(b"x"), None, SALT, 64);
@@ -118,9 +160,12 @@ fn control_bodies_read_back() {
     assert_eq!(control::body(&view).and_then(EpochStart::decode), Some(start));
     assert_eq!(Trim::decode(&Trim { before: 9 }.encode()), Some(Trim { before: 9 }));
     assert_eq!(Trim::decode(b"short"), None);
-    let patch = Patch { offset: 3, position: 2, data_len: 9, bytes: b"abc".to_vec() };
-    assert_eq!(Patch::decode(&patch.encode()), Some(patch.clone()));
-    assert_eq!(Patch::decode(&Patch { data_len: 4, ..patch }.encode()), None);
+    let head = PatchHead { offset: 3, position: 2, data_len: 9 };
+    let patch = Patch { head, bytes: b"abc" };
+    assert_eq!(Patch::of(&patch.draft(SALT).view()), Some(patch));
+    let outside = Patch { head: PatchHead { data_len: 4, ..head }, ..patch };
+    assert_eq!(Patch::of(&outside.draft(SALT).view()), None);
+    assert_eq!(Patch::of(&control::draft(Kind::Patch, b"no patch", SALT).view()), None);
     assert_eq!(Erase::decode(&Erase { offset: 9 }.encode()), Some(Erase { offset: 9 }));
     assert_eq!(EpochStart::decode(&[0xff; 30]), None);
 }
@@ -148,12 +193,31 @@ proptest! {
     fn a_frame_goes_over_the_wire_and_comes_back_the_same(records in any_records(), producer in any_producer()) {
         let disk = frame(&records, producer, SALT, 4096);
         let wire = frame(&records, producer, Salt::WIRE, 0);
-        prop_assert_eq!(disk.view().wire_checksum(), wire.view().checksum());
+        prop_assert_eq!(disk.view().wire_checksum(SALT), wire.view().checksum());
         let mut bytes = disk.bytes().to_vec();
         prop_assert_eq!(reseal(&mut bytes, (SALT, 4096), (Salt::WIRE, 0)), Ok(wire.view().checksum()));
         prop_assert_eq!(&bytes, wire.bytes());
         prop_assert_eq!(reseal(&mut bytes, (Salt::WIRE, 0), (SALT, 4096)), Ok(disk.view().checksum()));
         prop_assert_eq!(&bytes, disk.bytes());
+    }
+
+    #[test]
+    fn a_frame_with_stubs_goes_over_the_wire_with_the_checksum_it_always_had(
+        records in any_records(), erased in vec(any::<bool>(), 5),
+    ) {
+        let disk = frame(&records, None, SALT, 4096);
+        let wire = frame(&records, None, Salt::WIRE, 0);
+        let (mut stubbed, mut on_the_wire) = (disk.bytes().to_vec(), wire.bytes().to_vec());
+        for number in (0..records.len()).filter(|number| erased[*number]) {
+            erase(&mut stubbed, number, SALT);
+            erase(&mut on_the_wire, number, Salt::WIRE);
+        }
+        prop_assert_eq!(FrameView::verify(&stubbed, SALT, 4096).unwrap().wire_checksum(SALT), wire.view().checksum());
+        let mut bytes = stubbed.clone();
+        prop_assert_eq!(reseal(&mut bytes, (SALT, 4096), (Salt::WIRE, 0)), Ok(wire.view().checksum()));
+        prop_assert_eq!(&bytes, &on_the_wire);
+        prop_assert_eq!(reseal(&mut bytes, (Salt::WIRE, 0), (SALT, 4096)), Ok(disk.view().checksum()));
+        prop_assert_eq!(&bytes, &stubbed);
     }
 
     #[test]

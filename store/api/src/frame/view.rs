@@ -1,8 +1,9 @@
 //! Reading frames back, trusting nothing that was not verified.
 
-use super::build::{ROCHEFORT_HEADER_LEN, record_crc};
+use super::build::ROCHEFORT_HEADER_LEN;
 use super::meta::MalformedMeta;
 use super::seal::{Numbers, header_crc, stored_header_crc};
+use super::stub;
 use super::{
     ALIGN, FLAG_PRODUCER, FRAME_LEN_MIN, HEADER_COVERED_LEN, HEADER_LEN, Kind, MAGIC, Meta, PRODUCER_LEN, Producer,
     RECORD_COVERED_LEN, RECORD_HEADER_LEN, Salt, TRAILER_LEN, padded, u16_at, u32_at, u64_at, u128_at,
@@ -117,6 +118,8 @@ pub struct RecordHeader {
     pub alloc_len: u32,
     /// Bytes of metadata.
     pub meta_len: usize,
+    /// It was erased: a stub stands in its place.
+    pub erased: bool,
 }
 
 /// A record in a frame.
@@ -135,6 +138,7 @@ impl RecordHeader {
             data_len: u32_at(bytes, 0) as usize,
             alloc_len: u32_at(bytes, 4),
             meta_len: usize::from(u16_at(bytes, 8)),
+            erased: stub::is_stub(bytes),
         }
     }
 
@@ -159,8 +163,7 @@ impl<'a> RecordView<'a> {
         let header = RecordHeader::peek(bytes)?;
         let (len, unpadded) = (header.record_len(), RECORD_HEADER_LEN + header.meta_len + header.data_len);
         let record = bytes.get(..len)?;
-        let sound = record_crc(salt, &record[..unpadded]) == u32_at(record, RECORD_COVERED_LEN)
-            && u16_at(record, 10) == 0
+        let sound = stub::is_sound(&record[..unpadded], salt)
             && record[unpadded..].iter().all(|byte| *byte == 0)
             && header.alloc_len as usize >= header.data_len;
         sound.then(|| Self { position: 0, header, body: &record[RECORD_HEADER_LEN..unpadded] })
@@ -177,18 +180,27 @@ impl<'a> RecordView<'a> {
         Self { position: 0, header, body: &bytes[RECORD_HEADER_LEN..end] }
     }
 
-    /// The payload.
+    /// The payload; of a stub there is none.
     #[must_use]
     pub fn data(&self) -> &'a [u8] {
-        &self.body[self.header.meta_len..]
+        if self.header.erased { &[] } else { &self.body[self.header.meta_len..] }
     }
 
-    /// The metadata.
+    /// The metadata; of a stub there is none.
     ///
     /// # Errors
     /// Where the bytes, though sound, are none: written by a newer release.
     pub fn meta(&self) -> Result<Meta, MalformedMeta> {
+        if self.header.erased {
+            return Ok(Meta::default());
+        }
         Meta::decode(&self.body[..self.header.meta_len])
+    }
+
+    /// Bytes it takes in the frame, padding left out.
+    #[must_use]
+    pub fn stored_len(&self) -> usize {
+        RECORD_HEADER_LEN + self.body.len()
     }
 
     /// Bytes of metadata and payload.
@@ -272,11 +284,11 @@ impl<'a> FrameView<'a> {
         u32_at(self.bytes, self.bytes.len() - TRAILER_LEN)
     }
 
-    /// The frame checksum, as it is on the wire, whatever salt the frame is sealed with here.
+    /// The frame checksum, as it is on the wire, of a frame that is sealed with `salt` here.
     #[must_use]
-    pub fn wire_checksum(&self) -> u32 {
+    pub fn wire_checksum(&self, salt: Salt) -> u32 {
         self.fold_record_crcs(self.covered_crc(Salt::WIRE), |at, len| {
-            record_crc(Salt::WIRE, &self.bytes[at..at + len]).to_le_bytes()
+            stub::crc_under(&self.bytes[at..at + len], salt, Salt::WIRE).to_le_bytes()
         })
     }
 
