@@ -1,32 +1,34 @@
-//! The admin port: `/livez`, `/readyz`, `/metrics`, on a thread of its own, so that it answers whatever the disk does.
+//! The admin port: `/livez`, `/readyz`, `/metrics`, the release of the reserve, on a thread of its own, so that it answers whatever the disk does.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
+use logstore_api::{Code, Problem};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::http::answer;
+use crate::engine::Engine;
+use crate::http::answer::{self, Refusal};
+use crate::http::blocking;
 use crate::http::server::Server;
 use crate::metrics::Metrics;
 
 #[derive(Clone, Debug)]
 struct Admin {
-    metrics: Arc<Metrics>,
+    engine: Arc<Engine>,
     draining: watch::Receiver<bool>,
 }
 
 /// Serves the admin port on a thread of its own until the process ends.
 pub fn start(
     listener: std::net::TcpListener,
-    node: uuid::Uuid,
-    metrics: Arc<Metrics>,
+    engine: &Arc<Engine>,
     draining: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -34,15 +36,16 @@ pub fn start(
         let _guard = runtime.enter();
         TcpListener::from_std(listener)?
     };
-    let admin = Admin { metrics, draining };
+    let admin = Admin { engine: Arc::clone(engine), draining };
     let routes = Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
+        .route("/v1/reserve/release", post(release_reserve))
         .with_state(admin);
     // It answers until the very end, so that probes see a store that drains.
     let (never, never_draining) = watch::channel(false);
-    let server = Server::new(listener, routes, node, Metrics::new());
+    let server = Server::new(listener, routes, engine.node, Metrics::new());
     std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
         runtime.block_on(server.run(never_draining));
         drop(never);
@@ -64,5 +67,18 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 
 async fn metrics_text(State(admin): State<Admin>) -> Response {
     let form = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    ([(CONTENT_TYPE, form)], admin.metrics.text()).into_response()
+    ([(CONTENT_TYPE, form)], admin.engine.metrics.text()).into_response()
+}
+
+async fn release_reserve(State(admin): State<Admin>) -> Result<Response, Refusal> {
+    let released = blocking(move || {
+        let space = &admin.engine.space;
+        space.reserve().release().map_err(|error| {
+            tracing::error!(%error, "failed to release the reserve");
+            Problem::new(Code::Internal, "failed to release the reserve; the store's log says why")
+        })
+    });
+    let bytes = released.await?;
+    tracing::warn!(bytes, "the reserve was released; it is made again when there is plenty of room");
+    Ok(answer::json(StatusCode::OK, &json!({"released_bytes": bytes})))
 }

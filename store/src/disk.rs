@@ -11,12 +11,15 @@ pub mod dry;
 #[cfg(test)]
 pub(crate) mod faulty;
 pub mod memory;
+pub mod pool;
 mod real;
 
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+pub use pool::PooledDisk;
 pub use real::RealDisk;
 
 use crate::broken::{self, Broken};
@@ -39,6 +42,19 @@ pub struct Space {
     pub free: u64,
     /// Size of the whole file system.
     pub total: u64,
+    /// Nothing can be written.
+    pub read_only: bool,
+}
+
+/// Which file it is, whatever it is called: equal only where two handles have the same file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The file system.
+    pub device: u64,
+    /// The file's number there, which a later file may get again.
+    pub inode: u64,
+    /// When the file was made, which tells that later file from this one; `None` where the file system does not keep it.
+    pub created: Option<SystemTime>,
 }
 
 /// Directories and names.
@@ -74,10 +90,19 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
     fn sync_data(&self) -> io::Result<()>;
     /// Cuts or extends the file.
     fn truncate(&self, len: u64) -> io::Result<()>;
+    /// Takes room for the whole length, whether or not anything is written there; the file is this long then. A disk
+    /// that cannot do it gives no reserve.
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, format!("no {len} bytes can be allocated here")))
+    }
     /// Forgets what is cached and on the disk already, so that reads come from the disk.
     fn drop_cache(&self) -> io::Result<()>;
     /// Length in bytes.
     fn size(&self) -> io::Result<u64>;
+    /// Which file it is. One that cannot say it is never closed to be opened again.
+    fn identity(&self) -> io::Result<Identity> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// What can be built from the calls above.
@@ -159,6 +184,13 @@ impl dyn DiskFile + '_ {
         }
         Ok(read)
     }
+}
+
+/// Whether an error says that the process, or the machine, can open no more files.
+#[must_use]
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error.raw_os_error().is_some_and(|number| [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).contains(&number))
 }
 
 /// Whether an error says that there is no room: no space, no inode, quota used up, file system read-only.

@@ -8,11 +8,13 @@
 pub mod batch;
 pub mod escape;
 pub mod fences;
+pub mod floor;
 pub mod housekeeping;
 pub mod indices;
 pub mod namespace;
 pub mod partitions;
 pub mod placement;
+pub mod quarantine;
 pub mod registry;
 pub mod root;
 
@@ -32,11 +34,11 @@ use self::fences::Fences;
 use self::namespace::Namespace;
 use self::registry::Registry;
 use self::root::{CleanMarks, Root};
-use crate::disk::{Disk, Space};
+use crate::disk::Disk;
 use crate::limits;
 use crate::log::find::{FindLimits, Finding};
 use crate::log::place;
-use crate::log::sync::SyncPool;
+use crate::log::sync::{SyncPool, Unsynced};
 use crate::metrics::Metrics;
 use crate::space::SpaceGauge;
 
@@ -52,6 +54,7 @@ pub struct Engine {
     config: RwLock<StoreConfig>,
     registry: Registry,
     fences: Fences,
+    sync_pool: Arc<SyncPool>,
     root: Root,
     started: Instant,
 }
@@ -101,19 +104,20 @@ impl Engine {
             return Err(StartError::Ordered { root, found, wanted: config.ordered });
         }
         let fences = Fences::load(Arc::clone(&root.disk), root.path.join("fences")).map_err(root::RootError::Fences)?;
-        let space = Arc::new(SpaceGauge::new(Arc::clone(&root.disk), root.path.clone()));
+        let space = Arc::new(SpaceGauge::new(Arc::clone(&root.disk), root.path.clone(), root.only_reads));
+        sync_pool.unsynced().set_interval(config.sync.interval_ms);
         let home = namespace::Home {
             disk: Arc::clone(&root.disk),
             root: root.path.clone(),
             ordered: config.ordered,
             space: Arc::clone(&space),
-            sync_pool,
+            sync_pool: Arc::clone(&sync_pool),
             metrics: Arc::clone(&metrics),
             finding: Finding::new(FindLimits::default()),
         };
         let registry = Registry::load(home, &clean, &fences).map_err(root::RootError::Namespaces)?;
         metrics.namespaces.set(i64::try_from(registry.count()).unwrap_or(i64::MAX));
-        metrics.disk_free.set(space.space().free);
+        metrics.show_space(&space);
         let node = root.node.id;
         Ok(Arc::new(Self {
             node,
@@ -122,9 +126,15 @@ impl Engine {
             config: RwLock::new(config),
             registry,
             fences,
+            sync_pool,
             root,
             started: Instant::now(),
         }))
+    }
+
+    /// Logs with records that wait for a sync in the background.
+    fn unsynced(&self) -> &Arc<Unsynced> {
+        self.sync_pool.unsynced()
     }
 
     /// The configuration in force.
@@ -143,6 +153,7 @@ impl Engine {
             let (found, wanted) = (current.ordered, config.ordered);
             return Err(StartError::Ordered { root: self.root.path.display().to_string(), found, wanted });
         }
+        self.unsynced().set_interval(config.sync.interval_ms);
         *current = config;
         Ok(())
     }
@@ -159,7 +170,7 @@ impl Engine {
                 logs.frozen += u64::from(partition.is_frozen());
             }
         }
-        let Space { free, total } = self.space.space();
+        let (free, total) = self.space.free_and_total();
         StoreStatus {
             node: self.node,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -205,6 +216,11 @@ impl Engine {
     /// A namespace for an append, created where that is on.
     pub fn get_or_create(&self, name: &NamespaceName) -> Result<Arc<Namespace>, Problem> {
         match self.get(name) {
+            // The append would be refused, and what is refused leaves nothing behind.
+            Err(_) if self.auto_creates() && self.space.is_full() => {
+                self.metrics.disk_full.inc();
+                Err(self.space.refuse_append())
+            }
             Err(_) if self.auto_creates() => {
                 let config = self.config().namespace_defaults;
                 match self.put_now(name, PutNamespace { config, internal: None }, true) {
@@ -324,6 +340,9 @@ impl Engine {
 
     /// Takes no more work, syncs everything and writes the mark of an orderly stop.
     pub fn stop(&self) {
+        if self.root.only_reads {
+            return;
+        }
         let mut marks = CleanMarks::default();
         for namespace in self.registry.all() {
             marks.insert(namespace.name().clone(), namespace.close());

@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::space::{Room, SpaceGauge};
+
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Outcome {
@@ -46,6 +48,18 @@ pub struct Metrics {
     pub namespaces: Gauge,
     /// Free bytes on the disk.
     pub disk_free: Gauge<u64, AtomicU64>,
+    /// 1 while less than a tenth of the disk is free.
+    pub disk_low: Gauge,
+    /// Room that the reserve takes.
+    pub reserve: Gauge<u64, AtomicU64>,
+    /// Segments that went because the disk had less room than it should.
+    pub dropped_for_room: Counter,
+    /// Bytes in the quarantine.
+    pub quarantine: Gauge<u64, AtomicU64>,
+    /// Namespaces whose logs were not opened yet since the start.
+    pub recovering: Gauge,
+    /// Descriptors of files that are open.
+    pub open_files: Gauge<u64, AtomicU64>,
     registry: Registry,
 }
 
@@ -68,6 +82,12 @@ impl Metrics {
             connections: Gauge::default(),
             namespaces: Gauge::default(),
             disk_free: Gauge::default(),
+            disk_low: Gauge::default(),
+            reserve: Gauge::default(),
+            dropped_for_room: Counter::default(),
+            quarantine: Gauge::default(),
+            recovering: Gauge::default(),
+            open_files: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("requests", "Requests by call and outcome", metrics.requests.clone());
@@ -83,8 +103,23 @@ impl Metrics {
         registry.register("connections", "Open connections", metrics.connections.clone());
         registry.register("namespaces", "Namespaces", metrics.namespaces.clone());
         registry.register_with_unit("disk_free", "Free room on the disk", Unit::Bytes, metrics.disk_free.clone());
+        registry.register("disk_low", "1 while less than a tenth of the disk is free", metrics.disk_low.clone());
+        registry.register_with_unit("reserve", "Room that the reserve takes", Unit::Bytes, metrics.reserve.clone());
+        let dropped = metrics.dropped_for_room.clone();
+        registry.register("segments_dropped_for_room", "Segments removed to keep min_free_bytes free", dropped);
+        let quarantine = metrics.quarantine.clone();
+        registry.register_with_unit("quarantine", "Files in the quarantine", Unit::Bytes, quarantine);
+        registry.register("recovering", "Namespaces not opened yet since the start", metrics.recovering.clone());
+        registry.register("open_files", "Files of logs that are open", metrics.open_files.clone());
         metrics.registry = registry;
         Arc::new(metrics)
+    }
+
+    /// Shows what there is of room.
+    pub fn show_space(&self, space: &SpaceGauge) {
+        self.disk_free.set(space.free_and_total().0);
+        self.disk_low.set(i64::from(space.room() != Room::Plenty));
+        self.reserve.set(space.reserve().len());
     }
 
     /// Counts a request.

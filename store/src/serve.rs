@@ -12,7 +12,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::disk::RealDisk;
+use crate::disk::pool::open_files_max;
+use crate::disk::{PooledDisk, RealDisk};
 use crate::engine::{Engine, housekeeping};
 use crate::http::budget::Budgets;
 use crate::http::server::Server;
@@ -50,9 +51,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         None => StoreConfig::default(),
     };
     tracing::info!(config = %serde_json::to_string(&store_config)?, root = %root.display(), "starting");
-    raise_open_files_limit();
+    let disk = Arc::new(PooledDisk::new(Arc::new(RealDisk), open_files_max(raise_open_files_limit())));
     let listener = or_ipv4(listen, bind).with_context(|| format!("failed to listen on {listen}"))?;
-    let engine = tokio::task::spawn_blocking(move || Engine::start(Arc::new(RealDisk), root, store_config)).await??;
+    let engine = {
+        let disk = Arc::clone(&disk);
+        tokio::task::spawn_blocking(move || Engine::start(disk, root, store_config)).await??
+    };
+    disk.show(engine.metrics.open_files.clone());
     housekeeping::start(&engine).context("failed to start a thread")?;
     let (drain, draining) = watch::channel(false);
     if let Some(admin) = admin {
@@ -104,8 +109,7 @@ fn start_admin(address: SocketAddr, engine: &Arc<Engine>, draining: watch::Recei
         or_ipv4(address, std::net::TcpListener::bind).with_context(|| format!("failed to listen on {address}"))?;
     listener.set_nonblocking(true)?;
     tracing::info!(address = %listener.local_addr()?, "the admin port listens");
-    crate::admin::start(listener, engine.node, Arc::clone(&engine.metrics), draining)
-        .context("failed to start a thread")
+    crate::admin::start(listener, engine, draining).context("failed to start a thread")
 }
 
 async fn stop_signal() -> std::io::Result<()> {
@@ -158,14 +162,15 @@ async fn follow_config(path: PathBuf, engine: Arc<Engine>) {
     }
 }
 
-/// Each log has open files; the usual soft limit of 1,024 is low for them.
-fn raise_open_files_limit() {
+/// The usual soft limit of 1,024 open files is low for logs and connections; the limit that is in force then.
+fn raise_open_files_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "failed to raise the limit of open files");
     }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

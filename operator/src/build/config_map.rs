@@ -61,6 +61,14 @@ pub fn store_config(store: &ValidatedStore) -> StoreConfig {
 /// replaces the pods; all else is read again while they run.
 #[must_use]
 pub fn restart_fingerprint(config: &StoreConfig) -> Fingerprint {
-    let StoreConfig { version: _, ordered, auto_create: _, namespace_defaults: _, erase_within_seconds: _ } = config;
+    let StoreConfig {
+        version: _,
+        ordered,
+        auto_create: _,
+        namespace_defaults: _,
+        erase_within_seconds: _,
+        retention: _,
+        sync: _,
+    } = config;
     Fingerprint::of(ordered)
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::NamespaceConfig;
+use crate::limits::{SYNC_INTERVAL_MS_DEFAULT, SYNC_INTERVAL_MS_MAX, SYNC_INTERVAL_MS_MIN};
 
 /// The version that this release writes, and the highest that it reads.
 pub const VERSION: u32 = 1;
@@ -25,6 +26,41 @@ pub struct StoreConfig {
     pub namespace_defaults: NamespaceConfig,
     /// How soon the bytes of an erased record are gone from the files. The work begins after half of it.
     pub erase_within_seconds: u64,
+    /// What goes by itself, over all namespaces.
+    #[serde(skip_serializing_if = "is_default")]
+    pub retention: StoreRetention,
+    /// When records that nobody waits for reach the disk.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sync: StoreSync,
+}
+
+/// What goes by itself, over all namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoreRetention {
+    /// While less of the disk is free, the oldest sealed segments go first, of those namespaces that have a retention
+    /// of their own; the others keep everything. Off where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_free_bytes: Option<u64>,
+}
+
+/// When records that nobody waits for reach the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoreSync {
+    /// Records that were appended with `durability=written` are synced after at most so many milliseconds: what a
+    /// power loss may take.
+    pub interval_ms: u64,
+}
+
+impl Default for StoreSync {
+    fn default() -> Self {
+        Self { interval_ms: SYNC_INTERVAL_MS_DEFAULT }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A day.
@@ -38,6 +74,8 @@ impl Default for StoreConfig {
             auto_create: true,
             namespace_defaults: NamespaceConfig::default(),
             erase_within_seconds: ERASE_WITHIN_SECONDS_DEFAULT,
+            retention: StoreRetention::default(),
+            sync: StoreSync::default(),
         }
     }
 }
@@ -51,6 +89,9 @@ pub enum InvalidStoreConfig {
     /// A default that no namespace can have.
     #[error("namespace_defaults: {0}")]
     NamespaceDefaults(crate::namespace::InvalidConfig),
+    /// A time that would never sync, or do nothing else.
+    #[error("sync.interval_ms is {0}; give {SYNC_INTERVAL_MS_MIN} to {SYNC_INTERVAL_MS_MAX}")]
+    SyncInterval(u64),
 }
 
 impl StoreConfig {
@@ -61,6 +102,10 @@ impl StoreConfig {
     pub fn check(&self) -> Result<(), InvalidStoreConfig> {
         if self.version > VERSION {
             return Err(InvalidStoreConfig::Version(self.version));
+        }
+        let interval_ms = self.sync.interval_ms;
+        if !(SYNC_INTERVAL_MS_MIN..=SYNC_INTERVAL_MS_MAX).contains(&interval_ms) {
+            return Err(InvalidStoreConfig::SyncInterval(interval_ms));
         }
         self.namespace_defaults.check().map_err(InvalidStoreConfig::NamespaceDefaults)
     }
@@ -75,6 +120,8 @@ mod tests {
         let config: StoreConfig = serde_json::from_str(r#"{"version": 1, "ordered": true, "peers": []}"#).unwrap();
         assert_eq!(config, StoreConfig { ordered: true, ..StoreConfig::default() });
         assert_eq!(config.check(), Ok(()));
+        let slow = StoreConfig { sync: StoreSync { interval_ms: 60_001 }, ..StoreConfig::default() };
+        assert_eq!(slow.check(), Err(InvalidStoreConfig::SyncInterval(60_001)));
         assert_eq!(StoreConfig { version: 2, ..config }.check(), Err(InvalidStoreConfig::Version(2)));
     }
 }

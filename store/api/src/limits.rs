@@ -67,6 +67,13 @@ pub const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
 /// The largest segment that can be asked for: positions inside a segment fit 32 bits.
 pub const SEGMENT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
+/// Milliseconds until records are synced that nobody waits for, where the configuration does not say.
+pub const SYNC_INTERVAL_MS_DEFAULT: u64 = 200;
+/// The least that can be asked for.
+pub const SYNC_INTERVAL_MS_MIN: u64 = 10;
+/// The most that can be asked for.
+pub const SYNC_INTERVAL_MS_MAX: u64 = 60_000;
+
 /// Idempotent producers that a partition remembers; the one that was idle longest is forgotten first.
 pub const PRODUCERS_MAX: usize = 1_024;
 /// Frames of each producer that a partition remembers with their offsets.

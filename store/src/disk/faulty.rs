@@ -3,9 +3,9 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
-use super::{Disk, DiskFile, Open, RealDisk, Space};
+use super::{Disk, DiskFile, Identity, Open, RealDisk, Space};
 
 /// Switches, shared by the disk and all its files.
 #[derive(Debug)]
@@ -16,6 +16,12 @@ pub(crate) struct Faults {
     pub(crate) sync_fails: AtomicBool,
     /// Every truncation fails.
     pub(crate) truncate_fails: AtomicBool,
+    /// What the disk says of its room.
+    pub(crate) free: AtomicU64,
+    /// The error number of every write, truncation and new name; none where it is 0.
+    pub(crate) write_error: AtomicI32,
+    /// Opens that fail from now on, because there is no descriptor left.
+    pub(crate) opens_that_fail: AtomicU64,
     /// Syncs wait while this is held.
     pub(crate) sync_gate: std::sync::Mutex<()>,
     /// Syncs of data that were asked for.
@@ -32,7 +38,21 @@ pub(crate) enum Event {
     Rename(PathBuf),
 }
 
+/// Free room where a test does not say: half of the disk.
+const FREE: u64 = 1 << 40;
+
 impl Faults {
+    fn check_write(&self) -> io::Result<()> {
+        match self.write_error.load(Ordering::SeqCst) {
+            0 => Ok(()),
+            number => Err(io::Error::from_raw_os_error(number)),
+        }
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.write_error.load(Ordering::SeqCst) == rustix::io::Errno::ROFS.raw_os_error()
+    }
+
     fn note(&self, event: Event) {
         self.events.lock().unwrap().push(event);
     }
@@ -44,6 +64,9 @@ impl Default for Faults {
             room: AtomicU64::new(u64::MAX),
             sync_fails: AtomicBool::new(false),
             truncate_fails: AtomicBool::new(false),
+            free: AtomicU64::new(FREE),
+            write_error: AtomicI32::new(0),
+            opens_that_fail: AtomicU64::new(0),
             sync_gate: std::sync::Mutex::new(()),
             syncs: AtomicU64::new(0),
             events: std::sync::Mutex::default(),
@@ -65,6 +88,14 @@ struct FaultyFile {
 
 impl Disk for FaultyDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+        let fails =
+            self.faults.opens_that_fail.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if fails.is_ok() {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()));
+        }
+        if how == Open::Create || how == Open::Write && self.faults.is_read_only() {
+            self.faults.check_write()?;
+        }
         let (file, faults) = (RealDisk.open(path, how)?, Arc::clone(&self.faults));
         Ok(Arc::new(FaultyFile { path: path.to_owned(), file, faults }))
     }
@@ -74,20 +105,30 @@ impl Disk for FaultyDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        if !dir.exists() {
+            self.faults.check_write()?;
+        }
         RealDisk.create_dir(dir)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.faults.check_write()?;
         RealDisk.rename(from, to)?;
         self.faults.note(Event::Rename(to.to_owned()));
         Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
+        if self.faults.is_read_only() {
+            self.faults.check_write()?;
+        }
         RealDisk.remove_file(path)
     }
 
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        if self.faults.is_read_only() {
+            self.faults.check_write()?;
+        }
         RealDisk.remove_dir_all(dir)
     }
 
@@ -96,7 +137,8 @@ impl Disk for FaultyDisk {
     }
 
     fn space(&self, _path: &Path) -> io::Result<Space> {
-        Ok(Space { free: 1 << 40, total: 1 << 41 })
+        let read_only = self.faults.is_read_only();
+        Ok(Space { free: self.faults.free.load(Ordering::SeqCst), total: 2 * FREE, read_only })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
@@ -106,6 +148,7 @@ impl Disk for FaultyDisk {
 
 impl DiskFile for FaultyFile {
     fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        self.faults.check_write()?;
         let room = self.faults.room.load(Ordering::SeqCst);
         let wanted: usize = parts.iter().map(|part| part.len()).sum();
         if wanted as u64 <= room {
@@ -142,7 +185,15 @@ impl DiskFile for FaultyFile {
         if self.faults.truncate_fails.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
         }
+        self.faults.check_write()?;
         self.file.truncate(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        if len > self.faults.room.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file.allocate(len)
     }
 
     fn drop_cache(&self) -> io::Result<()> {
@@ -151,5 +202,9 @@ impl DiskFile for FaultyFile {
 
     fn size(&self) -> io::Result<u64> {
         self.file.size()
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        self.file.identity()
     }
 }

@@ -140,7 +140,7 @@ impl Disk for MemoryDisk {
     }
 
     fn space(&self, _path: &Path) -> io::Result<Space> {
-        Ok(Space { free: 1 << 40, total: 1 << 41 })
+        Ok(Space { free: 1 << 40, total: 1 << 41, read_only: false })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {

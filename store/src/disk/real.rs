@@ -4,13 +4,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FallocateFlags, FlockOperation, StatVfsMountFlags};
 
-use super::{Disk, DiskFile, Open, Space};
+use super::{Disk, DiskFile, Identity, Open, Space};
 
 /// The operating system's files. They are readable by their owner alone.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,11 +65,17 @@ impl Disk for RealDisk {
     fn space(&self, path: &Path) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(path)?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-        Ok(Space { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) })
+        let read_only = stat.f_flag.contains(StatVfsMountFlags::RDONLY);
+        Ok(Space { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks), read_only })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut options = OpenOptions::new();
+        let file = match options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path) {
+            // What cannot be written can be locked all the same.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(path)?,
+            result => result?,
+        };
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Arc::new(RealFile(file)))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -98,11 +104,20 @@ impl DiskFile for RealFile {
         self.0.set_len(len)
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len)?)
+    }
+
     fn drop_cache(&self) -> io::Result<()> {
         Ok(rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed)?)
     }
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        let metadata = self.0.metadata()?;
+        Ok(Identity { device: metadata.dev(), inode: metadata.ino(), created: metadata.created().ok() })
     }
 }

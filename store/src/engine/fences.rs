@@ -80,6 +80,10 @@ impl Fences {
             if disk::is_full(&error) {
                 return Problem::new(Code::DiskFull, "there is no room to keep the fence; free some and try again");
             }
+            if disk::is_out_of_files(&error) {
+                let detail = "the store can open no more files, so the fence was not kept; try again later";
+                return Problem::new(Code::Overloaded, detail);
+            }
             state.broken = true;
             tracing::error!(%error, path = %self.path.display(), "failed to write the fences; no writer can take over before a restart");
             Problem::new(Code::Frozen, "the fence could not be kept; restart the store")

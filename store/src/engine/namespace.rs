@@ -452,8 +452,8 @@ impl Namespace {
     /// Our own fault: details go to the log, not to the caller.
     #[must_use]
     pub fn internal(&self, what: &str, error: &io::Error) -> Problem {
-        if crate::disk::is_full(error) {
-            return Problem::new(Code::DiskFull, format!("there is no room to {what}; free some and try again"));
+        if let Some(problem) = self.home.space.refusal(what, error) {
+            return problem;
         }
         tracing::error!(namespace = self.name.as_str(), %error, "failed to {what}");
         Problem::new(Code::Internal, format!("failed to {what}; the store's log says why"))

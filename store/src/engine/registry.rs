@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::fences::Fences;
 use super::namespace::{Document, Home, Namespace};
 use super::root::{CleanMarks, NamespaceMarks};
+use crate::disk;
 
 /// Directories that are being made or removed; a start clears them away. No namespace's directory begins with a dot.
 pub const NEW_PREFIX: &str = ".new-";
@@ -39,12 +40,18 @@ impl Registry {
         let (mut namespaces, mut broken) = (BTreeMap::new(), BTreeSet::new());
         let none = NamespaceMarks::default();
         // What a killed process has made or removed is seen here: a power loss must not take it back after it was used.
-        home.disk.sync_dir(&dir)?;
+        // On a disk that is read-only nothing is used for more than reads.
+        if !home.space.only_reads() {
+            home.disk.sync_dir(&dir)?;
+        }
         for entry in home.disk.list(&dir)? {
             let path = dir.join(&entry);
             if entry.starts_with(NEW_PREFIX) || entry.starts_with(DELETED_PREFIX) {
-                home.disk.remove_dir_all(&path)?;
-                continue;
+                match home.disk.remove_dir_all(&path) {
+                    Err(error) if !disk::is_full(&error) => return Err(error),
+                    // On a disk that is read-only it stays, and nothing is looked for in it.
+                    _ => continue,
+                }
             }
             match Document::read(&*home.disk, &path) {
                 Ok(document) if home.dir(&document.name) == path => {
@@ -267,9 +274,8 @@ impl Registry {
     }
 
     fn problem(&self, what: &str, name: &NamespaceName, error: &io::Error) -> Problem {
-        if crate::disk::is_full(error) {
-            let detail = format!("there is no room to {what}; free some and try again");
-            return Problem::new(Code::DiskFull, detail);
+        if let Some(problem) = self.home.space.refusal(what, error) {
+            return problem;
         }
         tracing::error!(namespace = name.as_str(), %error, "failed to {what}");
         Problem::new(Code::Internal, format!("failed to {what}; the store's log says why"))

@@ -70,6 +70,8 @@ pub struct Root {
     pub disk: Arc<dyn Disk>,
     /// What it is.
     pub node: Node,
+    /// The disk was read-only when it was taken: it is only read, until a restart.
+    pub only_reads: bool,
     /// Held as long as the process lives.
     _lock: Arc<dyn DiskFile>,
 }
@@ -91,6 +93,14 @@ pub enum RootError {
     /// It cannot be made or written.
     #[error("failed to use {path} as the root; give a directory that this user may write")]
     Unusable {
+        /// The root.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is none yet, and no room to make one.
+    #[error("there is no room to make a root at {path}; free some, or give another root")]
+    NoRoom {
         /// The root.
         path: String,
         /// Why.
@@ -131,19 +141,39 @@ pub enum RootError {
 impl Root {
     /// Takes the root, made where there is none; the marks of the last orderly stop, which hold no longer on the disk.
     pub fn open(disk: Arc<dyn Disk>, path: PathBuf, ordered: bool) -> Result<(Self, CleanMarks), RootError> {
-        let unusable = |source: io::Error| RootError::Unusable { path: path.display().to_string(), source };
-        create_dirs(&*disk, &path).map_err(unusable)?;
-        let lock = take_lock(&*disk, &path)?;
-        create_dirs(&*disk, &path.join("ns")).map_err(unusable)?;
+        let unusable = |source: io::Error| cannot_use(&path, source);
+        let made = create_dirs(&*disk, &path);
+        let only_reads = is_read_only(&*disk, &path, &made);
+        if only_reads {
+            tracing::warn!(root = %path.display(), "the disk is read-only: records are read and none are taken, until a restart on a disk that can be written");
+        } else {
+            made.map_err(unusable)?;
+        }
+        let lock = take_lock(&*disk, &path, only_reads)?;
+        if !only_reads {
+            create_dirs(&*disk, &path.join("ns")).map_err(unusable)?;
+        }
         let node = load_node(&*disk, &path, ordered)?;
         let marks = take_clean_marks(&*disk, &path).map_err(unusable)?;
-        Ok((Self { path, disk, node, _lock: lock }, marks))
+        Ok((Self { path, disk, node, only_reads, _lock: lock }, marks))
     }
 
     /// Says that everything is on the disk and nothing will be written any more.
     pub fn mark_clean(&self, marks: &CleanMarks) -> io::Result<()> {
         self.disk.replace(&self.path.join("CLEAN"), &document::encode(marks))
     }
+}
+
+/// Whether nothing can be written. ext4 that has found an error says so in each call alone.
+fn is_read_only(disk: &dyn Disk, path: &Path, made: &io::Result<()>) -> bool {
+    let refused = |error: &io::Error| error.kind() == io::ErrorKind::ReadOnlyFilesystem;
+    made.as_ref().is_err_and(refused) || disk.space(path).is_ok_and(|space| space.read_only)
+}
+
+fn cannot_use(path: &Path, source: io::Error) -> RootError {
+    let path = path.display().to_string();
+    // One that is there needs no room: this is the making of one.
+    if disk::is_full(&source) { RootError::NoRoom { path, source } } else { RootError::Unusable { path, source } }
 }
 
 fn create_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
@@ -161,9 +191,9 @@ fn create_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     }
 }
 
-fn take_lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, RootError> {
+fn take_lock(disk: &dyn Disk, root: &Path, only_reads: bool) -> Result<Arc<dyn DiskFile>, RootError> {
     let path = root.join("LOCK");
-    let unusable = |source: io::Error| RootError::Unusable { path: root.display().to_string(), source };
+    let unusable = |source: io::Error| cannot_use(root, source);
     let begun = Instant::now();
     let mut said = false;
     loop {
@@ -172,7 +202,7 @@ fn take_lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, RootErro
             let holder = format!("pid {}", std::process::id());
             let wrote = lock.truncate(0).and_then(|()| lock.write_all_at(&mut [IoSlice::new(holder.as_bytes())], 0));
             return match wrote {
-                Err(error) if !disk::is_full(&error) => Err(unusable(error)),
+                Err(error) if !disk::is_full(&error) && !only_reads => Err(unusable(error)),
                 _ => Ok(lock),
             };
         }
@@ -195,7 +225,7 @@ pub fn read_node(disk: &dyn Disk, root: &Path) -> Result<Option<Node>, RootError
         Ok(bytes) => document::decode::<Node>(&bytes)
             .map_err(|error| RootError::Foreign { path: path.display().to_string(), reason: error.to_string() })?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(RootError::Unusable { path: root.display().to_string(), source }),
+        Err(source) => return Err(cannot_use(root, source)),
     };
     if node.layout > LAYOUT {
         return Err(RootError::Newer { path: root.display().to_string(), found: node.layout });
@@ -208,8 +238,7 @@ fn load_node(disk: &dyn Disk, root: &Path, ordered: bool) -> Result<Node, RootEr
         return Ok(node);
     }
     let node = Node { id: Uuid::new_v4(), layout: LAYOUT, ordered };
-    disk.replace(&root.join("node"), &document::encode(&node))
-        .map_err(|source| RootError::Unusable { path: root.display().to_string(), source })?;
+    disk.replace(&root.join("node"), &document::encode(&node)).map_err(|source| cannot_use(root, source))?;
     Ok(node)
 }
 
@@ -225,8 +254,11 @@ pub fn read_clean_marks(disk: &dyn Disk, root: &Path) -> io::Result<Option<Resul
 /// Reads the marks and removes them from the disk, before anything else changes there.
 fn take_clean_marks(disk: &dyn Disk, root: &Path) -> io::Result<CleanMarks> {
     let Some(marks) = read_clean_marks(disk, root)? else { return Ok(CleanMarks::default()) };
-    disk.remove_file(&root.join("CLEAN"))?;
-    disk.sync_dir(root)?;
+    match disk.remove_file(&root.join("CLEAN")).and_then(|()| disk.sync_dir(root)) {
+        // It stays true while nothing is written, and a log that was written does not fit it any more.
+        Err(error) if disk::is_full(&error) => tracing::debug!(%error, "the mark of an orderly stop stays"),
+        result => result?,
+    }
     Ok(marks.unwrap_or_else(|error| {
         tracing::warn!(%error, "the mark of an orderly stop is damaged; the logs are verified");
         CleanMarks::default()

@@ -15,6 +15,8 @@ use crate::disk::faulty::FaultyDisk;
 use crate::log::read::{Flow, Range};
 use crate::log::work::{Done, What, Work};
 
+mod room;
+
 /// A store on real files, with faults to switch on. Stopping it is the test's matter: a drop is a crash of the process.
 struct Store {
     engine: Arc<Engine>,

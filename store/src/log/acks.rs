@@ -154,6 +154,12 @@ impl<T> Acks<T> {
         confirmed.mark > before
     }
 
+    /// Whether nothing waits for a sync, or none will come any more.
+    #[must_use]
+    pub fn is_all_synced(&self) -> bool {
+        self.frozen || self.written <= self.synced
+    }
+
     /// Whether a failure has frozen it.
     #[must_use]
     pub fn is_frozen(&self) -> bool {

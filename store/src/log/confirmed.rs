@@ -31,8 +31,6 @@ pub struct ConfirmedFile {
 struct State {
     turn: u64,
     saved: Mark,
-    /// Not there before the first save, so that opening needs no room.
-    file: Option<Arc<dyn DiskFile>>,
 }
 
 impl ConfirmedFile {
@@ -42,7 +40,7 @@ impl ConfirmedFile {
         let bytes = disk.read(&path, 2 * SLOT_LEN).unwrap_or_default();
         let newest = bytes.as_chunks::<SLOT_LEN>().0.iter().filter_map(decode).max_by_key(|(turn, _)| *turn);
         let (turn, saved) = newest.unwrap_or_default();
-        Self { disk, path, state: Mutex::new(State { turn, saved, file: None }) }
+        Self { disk, path, state: Mutex::new(State { turn, saved }) }
     }
 
     /// What was saved last.
@@ -57,17 +55,16 @@ impl ConfirmedFile {
         if state.saved == mark {
             return Ok(());
         }
-        let file = match state.file.take() {
-            Some(file) => file,
-            None => self.open()?,
-        };
+        // Not kept open: it is never synced, and what is not synced keeps its descriptor.
+        let file = self.open()?;
         let turn = state.turn + 1;
         let slot = (turn % 2) * SLOT_LEN as u64;
         file.write_all_at(&mut [IoSlice::new(&encode(turn, mark))], slot)?;
-        *state = State { turn, saved: mark, file: Some(file) };
+        *state = State { turn, saved: mark };
         Ok(())
     }
 
+    /// Made by the first save, so that opening the log needs no room.
     fn open(&self) -> io::Result<Arc<dyn DiskFile>> {
         match self.disk.open(&self.path, Open::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.disk.open(&self.path, Open::Create),

@@ -136,7 +136,7 @@ impl Pass {
         if doomed.is_empty() {
             return Ok(false);
         }
-        if shared.space.space().free.saturating_sub(segment.log_bytes()) < shared.space.reserve() {
+        if shared.space.left() < segment.log_bytes() {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "there is no room for a copy of the segment"));
         }
         tracing::info!(partition = %shared.site.label, base_frame, records = doomed.len(), "taking erased records out of a segment");

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use super::overlay::Lens;
 use super::read::{self, Ended, Flow, Range};
 use super::recovery::{self, CleanMark, Recovered};
 use super::retention;
+use super::segment::Segment;
 use super::shared::{Context, Published, Shared, lock};
 use super::state::LogState;
 use super::time;
@@ -47,6 +49,17 @@ pub struct Partition {
     shared: Arc<Shared>,
     /// Held while files come and go outside the queue.
     tending: Mutex<Erasing>,
+    /// A thread of the pool is about to lead.
+    handed_over: AtomicBool,
+}
+
+/// Whose thread leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Thread {
+    /// It serves connections: it writes, but does not wait for the disk.
+    OfRequests,
+    /// It may wait.
+    MayWait,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +98,13 @@ impl Partition {
         let shared = Arc::new(Shared::new(context, config, reign, &recovered));
         let Recovered { state, segments, must_roll, .. } = recovered;
         let writer = Mutex::new(Writer::new(state, segments.last().cloned(), must_roll));
-        Ok(Self { queue: Mutex::default(), writer, shared, tending: Mutex::default() })
+        Ok(Self {
+            queue: Mutex::default(),
+            writer,
+            shared,
+            tending: Mutex::default(),
+            handed_over: AtomicBool::new(false),
+        })
     }
 
     /// Puts work into the queue and leads, unless somebody does already. The answer comes on the channel, when it is
@@ -109,31 +128,56 @@ impl Partition {
             }
             queue.works.push_back(work(reply));
         }
-        self.lead();
+        self.lead(Thread::OfRequests);
         answer
     }
 
     /// Whoever gets the writer works until the queue is empty. One that does not get it may leave: the one that has it
     /// looks at the queue again after giving it back.
     ///
-    /// Nobody leads for ever: after a while a thread of the pool goes on.
-    fn lead(self: &Arc<Self>) {
+    /// Nobody leads for ever: after a while a thread of the pool goes on. It also does so where a segment is to be begun,
+    /// which takes several syncs.
+    fn lead(self: &Arc<Self>, thread: Thread) {
+        if thread == Thread::OfRequests && self.handed_over.load(Ordering::SeqCst) {
+            return;
+        }
         for _ in 0..BATCHES_MAX {
             let mut writer = match self.writer.try_lock() {
                 Ok(writer) => writer,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            let batch = take_batch(&mut lock(&self.queue));
+            let (batch, bytes) = take_batch(&mut lock(&self.queue));
+            if thread == Thread::OfRequests
+                && !batch.is_empty()
+                && !writer.has_room(&self.shared, bytes as u64, batch.len())
+            {
+                put_back(&mut lock(&self.queue), batch);
+                drop(writer);
+                return self.hand_over();
+            }
             writer.run(&self.shared, batch);
             drop(writer);
             self.shared.sync_if_wanted(false);
+            self.shared.sync_later();
             if lock(&self.queue).works.is_empty() {
                 return;
             }
         }
+        self.hand_over();
+    }
+
+    /// A thread of the pool leads next, once for all who ask for it meanwhile.
+    fn hand_over(self: &Arc<Self>) {
+        if self.handed_over.swap(true, Ordering::SeqCst) {
+            return;
+        }
         let next = Arc::clone(self);
-        self.shared.submit_job(Box::new(move || next.lead()));
+        self.shared.submit_job(Box::new(move || {
+            // First, so that whoever comes after the last look at the queue leads again.
+            next.handed_over.store(false, Ordering::SeqCst);
+            next.lead(Thread::MayWait);
+        }));
     }
 
     /// What the writer shares.
@@ -144,7 +188,7 @@ impl Partition {
     /// Uses the writer outside the queue, between two batches.
     pub(super) fn with_writer<T>(self: &Arc<Self>, act: impl FnOnce(&mut Writer) -> T) -> T {
         let result = act(&mut lock(&self.writer));
-        self.lead();
+        self.lead(Thread::MayWait);
         result
     }
 
@@ -446,12 +490,36 @@ impl Partition {
         self.roll_trimmed();
         let dropped = self.shared.take_droppable(now);
         self.shared.note_usage();
+        self.remove(&dropped);
+    }
+
+    /// When the last record of the oldest segment came, where that segment may go because the store needs room: only
+    /// in a log that has a retention.
+    #[must_use]
+    pub fn oldest_for_room(&self) -> Option<Timestamp> {
+        self.shared.oldest_for_room()
+    }
+
+    /// Removes that segment; how many bytes.
+    pub fn drop_oldest(self: &Arc<Self>) -> u64 {
+        let _one_at_a_time = lock(&self.tending);
+        if self.shared.is_retired() {
+            return 0;
+        }
+        let dropped: Vec<_> = self.shared.take_oldest_for_room().into_iter().collect();
+        self.shared.note_usage();
+        self.remove(&dropped);
+        dropped.iter().map(|segment| segment.log_bytes()).sum()
+    }
+
+    /// Removes the files of segments that readers do not see any more.
+    fn remove(self: &Arc<Self>, dropped: &[Arc<Segment>]) {
         if dropped.is_empty() {
             return;
         }
         self.shared.publish();
         self.forget(&[]);
-        for segment in &dropped {
+        for segment in dropped {
             tracing::info!(partition = %self.shared.site.label, first_offset = segment.header.base_offset, bytes = segment.log_bytes(), "removing a segment");
             if let Err(error) = segment.remove() {
                 tracing::warn!(path = %segment.path().display(), %error, "failed to remove a segment; the next start tries again");
@@ -495,7 +563,7 @@ impl Partition {
 
     fn take_no_more(self: &Arc<Self>, why: Closed) {
         lock(&self.queue).closed = Some(why);
-        self.lead();
+        self.lead(Thread::MayWait);
     }
 
     /// Takes work again after [`Partition::stop`].
@@ -545,20 +613,54 @@ impl Reads for Partition {
     }
 }
 
-fn take_batch(queue: &mut Queue) -> Vec<Work> {
+/// What one leader does at once, and how many bytes of frames it takes.
+fn take_batch(queue: &mut Queue) -> (Vec<Work>, usize) {
     let mut bytes = 0;
     let mut count = 0;
     for work in queue.works.iter().take(BATCH_FRAMES_MAX) {
-        bytes += match work {
+        let more: usize = match work {
             Work::Append { draft, .. } => draft.frame_len(),
             Work::Place { place, .. } => place.frames.iter().map(|frame| frame.draft.frame_len()).sum(),
             Work::Patch { request, .. } => request.bytes.len(),
             Work::Trim { .. } | Work::Erase { .. } => 0,
         };
-        if count > 0 && bytes > BATCH_BYTES_MAX {
+        if count > 0 && bytes + more > BATCH_BYTES_MAX {
             break;
         }
+        bytes += more;
         count += 1;
     }
-    queue.works.drain(..count).collect()
+    (queue.works.drain(..count).collect(), bytes)
+}
+
+/// Puts a batch back in front of what has come meanwhile: only a leader takes, so the order stays.
+fn put_back(queue: &mut Queue, batch: Vec<Work>) {
+    batch.into_iter().rev().for_each(|work| queue.works.push_front(work));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trim(before: u64) -> Work {
+        Work::Trim { before, reply: Reply::new(None).0 }
+    }
+
+    #[test]
+    fn what_is_put_back_comes_before_what_came_meanwhile() {
+        let mut queue = Queue::default();
+        queue.works.extend([1, 2, 3].map(trim));
+        let (batch, _) = take_batch(&mut queue);
+        queue.works.push_back(trim(4));
+        put_back(&mut queue, batch);
+        let order: Vec<u64> = queue
+            .works
+            .iter()
+            .filter_map(|work| match work {
+                Work::Trim { before, .. } => Some(*before),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(order, [1, 2, 3, 4]);
+    }
 }

@@ -98,7 +98,7 @@ pub struct Recovered {
 pub fn recover(site: &Site, clean: Option<&CleanMark>) -> io::Result<Recovered> {
     if clean.is_none() {
         // A killed process may have given names, of a segment or of a configuration, that are not on the disk yet.
-        sync_parents(&*site.disk, &site.dir)?;
+        unless_read_only(sync_parents(&*site.disk, &site.dir))?;
     }
     let bases = list_segments(site)?;
     let Some((last, sealed)) = bases.split_last() else {
@@ -155,8 +155,11 @@ fn list_segments(site: &Site) -> io::Result<Vec<u64>> {
     let mut bases = Vec::new();
     for name in site.disk.list(&site.dir)? {
         if name.ends_with(".tmp") {
-            // Was never given its name: a crash came first.
-            site.disk.remove_file(&site.dir.join(&name))?;
+            // Was never given its name: a crash came first. A disk that is read-only keeps it.
+            match site.disk.remove_file(&site.dir.join(&name)) {
+                Err(error) if !disk::is_full(&error) => return Err(error),
+                _ => {}
+            }
         }
         bases.extend(segment::parse_file_name(&name));
     }
@@ -206,7 +209,13 @@ struct Lost {
 impl Files<'_> {
     fn open(&mut self, base_frame: u64) -> io::Result<()> {
         let path = self.site.dir.join(segment::file_name(base_frame));
-        let file = self.site.disk.open(&path, Open::Write)?;
+        let file = match self.site.disk.open(&path, Open::Write) {
+            // It is read all the same; nothing is written before a restart on a disk that takes it.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                self.site.disk.open(&path, Open::Read)?
+            }
+            result => result?,
+        };
         let len = file.size()?;
         let header = segment::read_header(&*file)?.filter(|header| header.base_frame == base_frame);
         if header.is_some_and(|header| header.salt != self.site.salt) {
@@ -389,7 +398,7 @@ impl Files<'_> {
         let number = self.opened.len() - 1;
         let active = &self.opened[number];
         // What only the page cache holds may be what a failed sync has left there: it has to come from the disk.
-        active.file.sync_data()?;
+        unless_read_only(active.file.sync_data())?;
         active.file.drop_cache()?;
         let confirmed = ConfirmedFile::load(Arc::clone(&self.site.disk), &self.site.dir).saved().frame;
         let cut_from = self.site.ordered.then_some(confirmed);
@@ -412,7 +421,7 @@ impl Files<'_> {
             }
         }
         // What was in the page cache when the process ended is on the disk from here on.
-        active.file.sync_data()?;
+        unless_read_only(active.file.sync_data())?;
         if quarantined_bytes > 0 {
             self.opened[number].len = end;
         }
@@ -524,6 +533,14 @@ fn trusted_state(active: &OpenedFile, mark: &CleanMark, salt: Salt) -> Option<Lo
     let frame = FrameView::verify(bytes, salt, mark.checkpoint).ok()?;
     let last = frame.bytes().len() == len && frame.checksum() == mark.checksum;
     last.then(|| decode_snapshot(&frame))?
+}
+
+/// On a disk that is read-only nothing reaches it any more, and nothing is promised before a restart.
+fn unless_read_only(synced: io::Result<()>) -> io::Result<()> {
+    match synced {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        result => result,
+    }
 }
 
 /// Copies what stands behind the last sound frame into quarantine, then cuts it off.

@@ -34,8 +34,7 @@ pub fn droppable(
         let trimmed = segment.end_offset <= trim_start;
         let old = retention.max_age_seconds.is_some_and(|max| now.seconds_since(segment.last_time) > max);
         let over = retention.max_bytes.is_some_and(|max| bytes > max);
-        let readable = segment.end_offset <= readable.offset && segment.end_frame <= readable.frame;
-        readable && (trimmed || old || over)
+        is_below(segment, readable) && (trimmed || old || over)
     };
     let mut count = 0;
     for segment in sealed {
@@ -46,6 +45,18 @@ pub fn droppable(
         count += 1;
     }
     count
+}
+
+fn is_below(segment: &Candidate, readable: Mark) -> bool {
+    segment.end_offset <= readable.offset && segment.end_frame <= readable.frame
+}
+
+/// Whether the oldest segment of a log may go because the store has too little room: where a retention is set, its
+/// records go some day anyway.
+#[must_use]
+pub fn goes_for_room(oldest: &Candidate, retention: &Retention, readable: Mark) -> bool {
+    let Retention { max_age_seconds, max_bytes } = retention;
+    (max_age_seconds.is_some() || max_bytes.is_some()) && is_below(oldest, readable)
 }
 
 /// Whether the active segment should end because of its age, so that a quiet namespace's records can go too.
@@ -119,6 +130,17 @@ mod tests {
     fn frames_that_are_not_confirmed_stay_even_where_they_count_no_offset() {
         let readable = Mark { frame: 39, offset: 99 };
         assert_eq!(droppable(&segments(), 50, &Retention::default(), 99, readable, NOW), 1);
+    }
+
+    #[test]
+    fn for_room_only_logs_with_a_retention_give_and_only_what_was_read_able() {
+        let (oldest, some) = (segments()[0], Retention { max_bytes: Some(u64::MAX), ..Retention::default() });
+        let old = Retention { max_age_seconds: Some(u64::MAX), ..Retention::default() };
+        let readable = |frame, offset| Mark { frame, offset };
+        assert!(goes_for_room(&oldest, &some, readable(20, 10)) && goes_for_room(&oldest, &old, readable(20, 10)));
+        assert!(!goes_for_room(&oldest, &Retention::default(), readable(20, 10)));
+        assert!(!goes_for_room(&oldest, &some, readable(19, 10)));
+        assert!(!goes_for_room(&oldest, &some, readable(20, 9)));
     }
 
     #[test]

@@ -267,9 +267,11 @@ impl Segment {
         Ok(())
     }
 
-    /// Takes back what a failed write may have left behind the last frame.
+    /// Takes back what a failed write may have left behind the last frame; where it has left nothing, nothing is
+    /// written, which a read-only disk would not allow.
     pub fn cut_back(&self) -> io::Result<()> {
-        self.file.truncate(self.log_bytes())
+        let len = self.log_bytes();
+        if self.file.size()? > len { self.file.truncate(len) } else { Ok(()) }
     }
 
     /// Notes a frame that stands at a position in the tables; `sums` are payload and address before it.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use logstore_api::fence::Reign;
 use logstore_api::frame::FrameView;
 use logstore_api::namespace::Quota;
-use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
+use logstore_api::{NamespaceConfig, Problem, Timestamp};
 use tokio::sync::watch;
 
 use super::acks::{Acks, Mark, Waiting};
@@ -21,6 +21,7 @@ use super::scan::Found;
 use super::segment::Segment;
 use super::sync::{Job, SyncPool};
 use super::work::{Answer, Reply, frozen_outcome};
+use crate::disk;
 use crate::metrics::Metrics;
 use crate::space::SpaceGauge;
 
@@ -73,6 +74,10 @@ pub struct Shared {
     confirmed_file: ConfirmedFile,
     /// What readers see of patches and erasures.
     pub(super) overlay: Overlay,
+    /// It stands in the line of logs with records that nobody waits for.
+    in_line: AtomicBool,
+    /// Its turn there has come: when the sync under way has ended, what it did not reach is synced next.
+    overdue: AtomicBool,
     /// Held over each sync and what follows from it: Linux tells of a failed write once, to the first who asks.
     one_sync: Mutex<()>,
     /// The namespace is gone: nothing below its directory is touched any more.
@@ -108,6 +113,8 @@ impl Shared {
             published: watch::Sender::new(Published::default()),
             confirmed_file,
             overlay: Overlay::new(seen.clone(), hidden.clone()),
+            in_line: AtomicBool::new(false),
+            overdue: AtomicBool::new(false),
             one_sync: Mutex::default(),
             retired: AtomicBool::new(false),
         };
@@ -250,11 +257,20 @@ impl Shared {
 
     pub(super) fn disk_full(&self) -> Problem {
         self.metrics.disk_full.inc();
-        self.space.note_full();
-        Problem::new(
-            Code::DiskFull,
-            "there is no room for records (16 to 256 MiB of the disk are left for everything else); reads and trims go on. Trim or delete a namespace, shorten its retention, or grow the volume",
-        )
+        self.space.refuse_append()
+    }
+
+    /// The answer where a write failed because the disk has no room or the process no descriptor, and nothing is lost;
+    /// `None` where it failed otherwise.
+    pub(super) fn refusal(&self, what: &str, error: &io::Error) -> Option<Problem> {
+        if disk::is_full(error) { Some(self.disk_full()) } else { self.space.refusal(what, error) }
+    }
+
+    /// Work in the background that found no room is tried again, and said with the other refusals, not each time.
+    fn warn_unless_full(&self, error: &io::Error, warn: impl FnOnce()) {
+        if self.space.refusal("write side files", error).is_none() {
+            warn();
+        }
     }
 
     /// Puts written frames into the line and answers those that are done.
@@ -290,6 +306,10 @@ impl Shared {
         }
         let begun = std::time::Instant::now();
         if let Err(error) = segment.file().sync_data() {
+            if disk::is_out_of_files(&error) {
+                // It could not even be tried.
+                return Err(error);
+            }
             self.freeze("sync", &error);
             return Err(error);
         }
@@ -337,12 +357,28 @@ impl Shared {
         self.sync_pool.submit(Box::new(move || shared.run_sync(reach, &active)));
     }
 
+    /// Sees to it that what is written is synced within the interval, whether or not somebody waits for it.
+    pub(super) fn sync_later(self: &Arc<Self>) {
+        if !lock(&self.acks).is_all_synced() && !self.in_line.swap(true, Ordering::SeqCst) {
+            self.sync_pool.unsynced().push(Arc::downgrade(self));
+        }
+    }
+
+    /// Its turn in the line has come.
+    pub(super) fn sync_now_due(self: &Arc<Self>) {
+        self.in_line.store(false, Ordering::SeqCst);
+        // First, so that a sync that ends just now sees it.
+        self.overdue.store(true, Ordering::SeqCst);
+        self.sync_if_wanted(true);
+    }
+
     /// One sync, then the next job of the pool: a log that is busy takes no thread for itself.
     fn run_sync(self: Arc<Self>, reach: Mark, active: &Segment) {
         // A failure has frozen the log and told everybody.
         let _ = self.sync(active, reach);
         lock(&self.acks).end_sync();
-        self.sync_if_wanted(false);
+        let overdue = self.overdue.swap(false, Ordering::SeqCst);
+        self.sync_if_wanted(overdue);
     }
 
     /// A failed write or sync is final: what the disk holds is not known before the log was read again.
@@ -394,26 +430,37 @@ impl Shared {
 
     pub(super) fn take_droppable(&self, now: Timestamp) -> Vec<Arc<Segment>> {
         let config = self.config();
-        let readable = {
-            let acks = lock(&self.acks);
-            let frame = if self.site.ordered { acks.confirmed().frame } else { u64::MAX };
-            Mark { frame, offset: acks.end() }
-        };
+        let readable = self.readable();
         let trim_start = *lock(&self.trim_start);
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         let Some(active) = segments.last() else { return Vec::new() };
         let active_bytes = active.log_bytes();
-        let sealed: Vec<Candidate> = segments
-            .windows(2)
-            .map(|pair| Candidate {
-                bytes: pair[0].log_bytes(),
-                end_frame: pair[1].header.base_frame,
-                end_offset: pair[1].header.base_offset,
-                last_time: pair[0].last_time(),
-            })
-            .collect();
+        let sealed: Vec<Candidate> = segments.windows(2).map(|pair| candidate(&pair[0], &pair[1])).collect();
         let count = retention::droppable(&sealed, active_bytes, &config.retention, trim_start, readable, now);
         segments.drain(..count).collect()
+    }
+
+    /// Up to where retention may go.
+    fn readable(&self) -> Mark {
+        let acks = lock(&self.acks);
+        let frame = if self.site.ordered { acks.confirmed().frame } else { u64::MAX };
+        Mark { frame, offset: acks.end() }
+    }
+
+    /// Server time of the last record of the oldest segment, where it may go because the store needs room.
+    pub(super) fn oldest_for_room(&self) -> Option<Timestamp> {
+        let config = self.config();
+        let readable = self.readable();
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let oldest = candidate(segments.first()?, segments.get(1)?);
+        retention::goes_for_room(&oldest, &config.retention, readable).then_some(oldest.last_time)
+    }
+
+    pub(super) fn take_oldest_for_room(&self) -> Option<Arc<Segment>> {
+        self.oldest_for_room()?;
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        // The active one stays, whatever has come between.
+        (segments.len() > 1).then(|| segments.remove(0))
     }
 
     /// Writes the side files of segments that have none yet.
@@ -425,7 +472,9 @@ impl Shared {
                 continue;
             }
             if let Err(error) = segment.seal(&next.header) {
-                tracing::warn!(path = %segment.path().display(), %error, "failed to write the side files of a segment; tried again later");
+                self.warn_unless_full(&error, || {
+                    tracing::warn!(path = %segment.path().display(), %error, "failed to write the side files of a segment; tried again later");
+                });
             }
         }
     }
@@ -437,7 +486,19 @@ impl Shared {
         }
         let confirmed = lock(&self.acks).confirmed();
         if let Err(error) = self.confirmed_file.save(confirmed) {
-            tracing::warn!(partition = %self.site.label, %error, "failed to save what is confirmed; a restart may show less for a while");
+            self.warn_unless_full(&error, || {
+                tracing::warn!(partition = %self.site.label, %error, "failed to save what is confirmed; a restart may show less for a while");
+            });
         }
+    }
+}
+
+/// A segment that has a next one, as retention sees it.
+fn candidate(segment: &Segment, next: &Segment) -> Candidate {
+    Candidate {
+        bytes: segment.log_bytes(),
+        end_frame: next.header.base_frame,
+        end_offset: next.header.base_offset,
+        last_time: segment.last_time(),
     }
 }

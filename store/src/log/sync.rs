@@ -1,8 +1,16 @@
-//! A few threads that do nothing but sync files, so that a slow disk holds up no request that did not ask for it.
+//! A few threads that do nothing but sync files, so that a slow disk holds up no request that did not ask for it; and
+//! when what nobody waits for is due.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use logstore_api::limits::SYNC_INTERVAL_MS_DEFAULT;
+
+use super::shared::Shared;
 
 /// Syncs that run at the same time, of different files.
 const THREADS: usize = 4;
@@ -16,6 +24,63 @@ pub struct SyncPool {
     jobs: Option<Sender<Job>>,
     queue: Arc<Mutex<Receiver<Job>>>,
     threads: Vec<JoinHandle<()>>,
+    unsynced: Arc<Unsynced>,
+}
+
+/// Logs that were written and not synced, each once, in the order in which they are due: at rest nobody is asked.
+#[derive(Debug)]
+pub struct Unsynced {
+    due: Mutex<VecDeque<(Instant, Weak<Shared>)>>,
+    more: Condvar,
+    interval_ms: AtomicU64,
+}
+
+impl Default for Unsynced {
+    fn default() -> Self {
+        let interval_ms = AtomicU64::new(SYNC_INTERVAL_MS_DEFAULT);
+        Self { due: Mutex::default(), more: Condvar::new(), interval_ms }
+    }
+}
+
+impl Unsynced {
+    /// How long a record may be unsynced, from the next one on.
+    pub fn set_interval(&self, milliseconds: u64) {
+        self.interval_ms.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Puts a log behind the others. It does so only once until it was synced, so their number bounds the line.
+    pub(super) fn push(&self, log: Weak<Shared>) {
+        let due = Instant::now() + Duration::from_millis(self.interval_ms.load(Ordering::Relaxed));
+        let mut line = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        line.push_back((due, log));
+        if line.len() == 1 {
+            self.more.notify_one();
+        }
+    }
+
+    /// Begins the syncs that are due, after waiting for the first for a while.
+    pub fn sync_due(&self, patience: Duration) {
+        for log in self.wait(patience) {
+            if let Some(log) = log.upgrade() {
+                log.sync_now_due();
+            }
+        }
+    }
+
+    fn wait(&self, patience: Duration) -> Vec<Weak<Shared>> {
+        let line = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = line.front().map(|(due, _)| due.saturating_duration_since(Instant::now()));
+        let patience = first.map_or(patience, |first| first.min(patience));
+        let mut line = if patience.is_zero() {
+            line
+        } else {
+            // Another log may come first, or nothing: then it is looked at again.
+            self.more.wait_timeout(line, patience).unwrap_or_else(PoisonError::into_inner).0
+        };
+        let now = Instant::now();
+        let count = line.iter().take_while(|(due, _)| *due <= now).count();
+        line.drain(..count).map(|(_, log)| log).collect()
+    }
 }
 
 impl SyncPool {
@@ -34,13 +99,20 @@ impl SyncPool {
     #[must_use]
     pub fn by_hand() -> Self {
         let (jobs, queue) = channel();
-        Self { jobs: Some(jobs), queue: Arc::new(Mutex::new(queue)), threads: Vec::new() }
+        let queue = Arc::new(Mutex::new(queue));
+        Self { jobs: Some(jobs), queue, threads: Vec::new(), unsynced: Arc::default() }
     }
 
     /// The jobs that wait in a pool without threads.
     #[must_use]
     pub fn take_waiting(&self) -> Vec<Job> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).try_iter().collect()
+    }
+
+    /// Logs with records that nobody waits for.
+    #[must_use]
+    pub fn unsynced(&self) -> &Arc<Unsynced> {
+        &self.unsynced
     }
 
     /// Gives a job to the threads. A partition gives its next job only after its last, so the queue is bounded by their

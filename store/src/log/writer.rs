@@ -358,14 +358,15 @@ impl Writer {
 
     /// Takes back what a failed write has left. Where that succeeds and the disk was only full, the log goes on.
     fn write_failed(&mut self, shared: &Shared, staged: Vec<Staged>, error: &io::Error) {
-        let cut_back = self.active.as_ref().map_or(Ok(()), |active| active.cut_back());
-        let problem = match cut_back {
-            Ok(()) if disk::is_full(error) => shared.disk_full(),
-            _ => {
-                shared.freeze("write", error);
-                frozen_outcome()
-            }
+        // A file that could not even be opened again was not written.
+        let cut_back = match &self.active {
+            Some(active) if !disk::is_out_of_files(error) => active.cut_back(),
+            _ => Ok(()),
         };
+        let problem = cut_back.ok().and_then(|()| shared.refusal("append", error)).unwrap_or_else(|| {
+            shared.freeze("write", error);
+            frozen_outcome()
+        });
         for answer in staged.into_iter().filter_map(|staged| staged.answer) {
             answer.fail(problem.clone());
         }
@@ -379,19 +380,25 @@ impl Writer {
         if shared.is_retired() {
             return Err(Problem::new(Code::NamespaceNotFound, "the namespace was deleted just now"));
         }
-        if refuse_when_full && shared.space.is_full() {
+        if refuse_when_full && !shared.space.admits(bytes) || shared.space.only_reads() {
             return Err(shared.disk_full());
         }
-        let fits = self.active.as_ref().is_some_and(|active| {
-            let used = active.log_bytes() + self.staged_bytes;
-            let empty = self.staged_tail.next_frame == active.header.base_frame;
-            !self.must_roll && (empty || (used + bytes <= shared.max_segment_bytes() && !active.tables_too_large()))
-        });
-        if fits {
+        if self.has_room(shared, bytes, 1) {
             return Ok(());
         }
         self.flush(shared);
         self.roll(shared)
+    }
+
+    /// Whether so many frames fit behind what is staged without a new segment. An empty one takes any single frame.
+    #[must_use]
+    pub fn has_room(&self, shared: &Shared, bytes: u64, frame_count: usize) -> bool {
+        self.active.as_ref().is_some_and(|active| {
+            let used = active.log_bytes() + self.staged_bytes;
+            let empty = self.staged_tail.next_frame == active.header.base_frame;
+            let fits = used + bytes <= shared.max_segment_bytes() && !active.tables_too_large();
+            !self.must_roll && (fits || empty && frame_count <= 1)
+        })
     }
 
     /// Ends the active segment and begins a new one.
@@ -400,7 +407,7 @@ impl Writer {
         if shared.is_frozen() {
             return Err(frozen());
         }
-        self.sync_active(shared).map_err(|_| frozen())?;
+        self.sync_active(shared).map_err(|error| shared.refusal("begin a segment", &error).unwrap_or_else(frozen))?;
         // The last segment is whole and synced, so a failure here costs nothing but this attempt.
         self.must_roll = true;
         if let Some(active) = self.active.as_ref().filter(|_| self.active_with_frames().is_none()) {
@@ -497,8 +504,8 @@ fn offset_mismatch(asked: u64, next_offset: u64) -> Problem {
 }
 
 fn no_segment(shared: &Shared, error: &io::Error) -> Problem {
-    if disk::is_full(error) {
-        return shared.disk_full();
+    if let Some(problem) = shared.refusal("begin a segment", error) {
+        return problem;
     }
     tracing::error!(partition = %shared.site.label, %error, "failed to begin a segment");
     Problem::new(Code::Overloaded, "a new segment could not be begun; try again later, the store's log says why")

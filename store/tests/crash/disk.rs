@@ -210,7 +210,7 @@ impl Disk for SimDisk {
     }
 
     fn space(&self, _path: &Path) -> io::Result<Space> {
-        self.call(Call::Space, |_, _| Ok(Space { free: 1 << 40, total: 1 << 41 }))
+        self.call(Call::Space, |_, _| Ok(Space { free: 1 << 40, total: 1 << 41, read_only: false }))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {

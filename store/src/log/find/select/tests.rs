@@ -310,7 +310,7 @@ fn bounded(dir: &tempfile::TempDir, limits: FindLimits) -> (Arc<Partition>, Arc<
     };
     let context = Context {
         site,
-        space: Arc::new(SpaceGauge::new(disk, dir.path().to_owned())),
+        space: Arc::new(SpaceGauge::new(disk, dir.path().to_owned(), false)),
         sync_pool: Arc::new(SyncPool::start().unwrap()),
         metrics: Metrics::new(),
         usage: Arc::new(Usage::new(1)),
