@@ -29,7 +29,7 @@ pub use log_store::{
     Image, IpFamilyPolicy, Listener, ListenerService, LogStore, LogStoreSpec, PullPolicy, PullSecret, ServiceType,
     Storage, WhenDeleted,
 };
-pub use namespace::{Durability, NamespaceDefaults, NamespaceEntry, Retention, Rotation, State, WhenRemoved};
+pub use namespace::{Durability, NamespaceDefaults, NamespaceEntry, Quota, Retention, Rotation, State, WhenRemoved};
 pub use status::{
     CopyEndpoint, Endpoints, FAILING_MAX, FailingNamespace, LogStoreStatus, NamespacesStatus, RETAINED_MAX,
 };

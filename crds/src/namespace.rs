@@ -23,6 +23,10 @@ pub struct NamespaceDefaults {
     /// When an append is acknowledged.
     #[serde(default)]
     pub durability: Durability,
+
+    /// What each namespace may use. Left out: no more than the volume gives.
+    #[serde(default)]
+    pub quota: Quota,
 }
 
 /// A namespace that the stores shall have.
@@ -38,6 +42,24 @@ pub struct NamespaceEntry {
         validation = rules::namespace_name_has_no_dot_part()
     )]
     pub name: String,
+
+    /// Independent logs in it, each with an order of its own, so that several readers can share the work. Cannot be
+    /// changed later.
+    #[serde(default = "one")]
+    #[schemars(with = "i64", range(min = 1, max = 64))]
+    #[x_kube(validation = rules::partitions_stay())]
+    pub partitions: u32,
+
+    /// Names of the 64-bit integers that records may carry and be found by. Names can be added behind the others, not
+    /// removed.
+    #[serde(default)]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
+    #[x_kube(
+        validation = rules::indices_have_names(),
+        validation = rules::indices_are_named_once(),
+        validation = rules::indices_are_only_added()
+    )]
+    pub indices: Vec<String>,
 
     /// What it takes part in.
     #[serde(default)]
@@ -61,6 +83,32 @@ pub struct NamespaceEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Durability")]
     pub durability: Option<Durability>,
+
+    /// What it may use. Replaces namespaceDefaults.quota as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Quota")]
+    pub quota: Option<Quota>,
+}
+
+/// What a namespace may use, on each copy.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quota {
+    /// Bytes of log files; appends beyond it are refused until retention or a trim has made room. Left out: as much as
+    /// the volume gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 65536))]
+    pub max_bytes: Option<u64>,
+
+    /// Bytes of one record. Left out: 16 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1, max = 16777216))]
+    pub max_record_bytes: Option<u64>,
+
+    /// Bytes of records per second; a second's worth may come at once. Left out: as many as the store can take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1))]
+    pub max_append_bytes_per_second: Option<u64>,
 }
 
 /// When the active segment is sealed and a new one begun.
@@ -129,6 +177,10 @@ pub enum Durability {
     Synced,
     /// After the write: survives the end of the process, not a power loss.
     Written,
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn default_segment_bytes() -> u64 {

@@ -107,6 +107,35 @@ pub(crate) fn namespace_name_has_no_dot_part() -> Rule {
     )
 }
 
+/// Of an entry's partitions.
+pub(crate) fn partitions_stay() -> Rule {
+    Rule::new("self == oldSelf").message(
+        "partitions cannot be changed once the namespace exists, because each key has its partition: put the old \
+         number back, or make a new namespace",
+    )
+}
+
+/// Of an entry's indices.
+pub(crate) fn indices_have_names() -> Rule {
+    Rule::new("self.all(name, name.matches('^[a-z][-_a-z0-9]*$'))").message(
+        "the name of an index must start with a letter and hold only a-z, 0-9, '-' and '_': choose another one",
+    )
+}
+
+/// Of an entry's indices.
+pub(crate) fn indices_are_named_once() -> Rule {
+    Rule::new("self.all(name, self.indexOf(name) == self.lastIndexOf(name))")
+        .message("each index must be named once: leave the second one out")
+}
+
+/// Of an entry's indices. Each has its place for life, by which records name it.
+pub(crate) fn indices_are_only_added() -> Rule {
+    Rule::new("oldSelf.all(name, self.indexOf(name) == oldSelf.indexOf(name))").message(
+        "indices can only be added, behind those that are there, because records name them by their place: put the \
+         old ones back in their order",
+    )
+}
+
 /// Of `spec.namespaceDefaults`.
 pub(crate) fn defaults_keep_a_segment() -> Rule {
     Rule::new("!has(self.retention.maxBytes) || self.retention.maxBytes >= self.rotation.maxSegmentBytes")

@@ -88,12 +88,12 @@ fn defaults_show_what_is_in_force() {
     assert_eq!(spec["listener"]["default"], serde_json::json!({"port": 8000}));
     assert_eq!(
         spec["namespaceDefaults"]["default"],
-        serde_json::json!({"rotation": {"maxSegmentBytes": 268_435_456}, "retention": {}, "durability": "Synced"})
+        serde_json::json!({"rotation": {"maxSegmentBytes": 268_435_456}, "retention": {}, "durability": "Synced", "quota": {}})
     );
     let entry = &spec["namespaces"]["items"]["properties"];
     assert_eq!(entry["state"]["default"], "Active");
     assert_eq!(entry["whenRemoved"]["default"], "Retain");
-    for falls_back in ["rotation", "retention", "durability"] {
+    for falls_back in ["rotation", "retention", "durability", "quota"] {
         assert_eq!(entry[falls_back].get("default"), None, "{falls_back} would hide namespaceDefaults");
     }
 }

@@ -69,6 +69,7 @@ fn phases() -> Result<Vec<Phase>> {
         case!(records::acknowledged_records_survive_a_force_deleted_pod),
         case!(image::an_image_that_cannot_be_pulled_stalls_until_it_is_fixed),
         case!(namespaces::one_is_added_and_its_retention_changed),
+        case!(namespaces::partitions_stay_and_indices_and_quota_follow),
         case!(namespaces::removed_ones_are_kept_closed_or_deleted),
         case!(namespaces::what_a_user_created_is_left_alone),
         case!(life::a_deleted_log_store_comes_back_with_its_data),

@@ -252,6 +252,11 @@ pub fn change(before: &ValidatedStore, after: &ValidatedStore) -> Result<(), Inv
         );
         findings.add("spec.storage.storageClassName", message);
     }
+    for (name, new) in &after.namespaces {
+        if let Some(old) = before.namespaces.get(name) {
+            namespaces::change(name, old, new, &mut findings);
+        }
+    }
     if findings.is_empty() { Ok(()) } else { Err(findings.into_invalid()) }
 }
 

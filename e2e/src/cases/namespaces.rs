@@ -38,6 +38,40 @@ pub(crate) async fn one_is_added_and_its_retention_changed(scene: &Scene) -> Res
     Ok(())
 }
 
+/// Partitions are for life, whatever the order of the entries; names of indices are only added; a quota may change.
+pub(crate) async fn partitions_stay_and_indices_and_quota_follow(scene: &Scene) -> Result<()> {
+    let events = scene.log_store("events");
+    let with = |entries: &str| format!("copies: 2\nstorage: {{size: 320Mi}}\nnamespaces: [{entries}]\n");
+    events.apply(&with("{name: orders}, {name: trades, partitions: 3, indices: [price]}")).await?;
+    let probe = scene.probe().await?;
+    events.synced().await?;
+    on_all_copies(&events, &probe, "trades", |trades| {
+        ensure!(trades["config"]["partitions"] == 3, "{trades}");
+        ensure!(trades["partitions"].as_array().map(Vec::len) == Some(3), "{trades}");
+        Ok(())
+    })
+    .await?;
+
+    for (changed, rule) in
+        [("partitions: 4, indices: [price]", "partitions cannot"), ("partitions: 3", "indices can only")]
+    {
+        let refused = events.try_apply(&with(&format!("{{name: orders}}, {{name: trades, {changed}}}"))).await?;
+        ensure!(refused.code != Some(0) && refused.stderr.contains(rule), "{changed}: {refused:?}");
+    }
+
+    let quota = "quota: {maxRecordBytes: 100}";
+    events
+        .apply(&with(&format!("{{name: trades, partitions: 3, indices: [price, size], {quota}}}, {{name: orders}}")))
+        .await?;
+    events.synced().await?;
+    on_all_copies(&events, &probe, "trades", |trades| {
+        ensure!(trades["config"]["indices"] == json!(["price", "size"]), "{trades}");
+        ensure!(trades["config"]["quota"] == json!({"max_record_bytes": 100}), "{trades}");
+        Ok(())
+    })
+    .await
+}
+
 /// `whenRemoved` of the entry that is not there any more decides.
 pub(crate) async fn removed_ones_are_kept_closed_or_deleted(scene: &Scene) -> Result<()> {
     let kept = "- {name: kept, whenRemoved: Retain}\n";

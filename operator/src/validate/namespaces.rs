@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use logstore_api::namespace::{Retention, Rotation, WhenRemoved};
+use logstore_api::namespace::{Quota, Retention, Rotation, WhenRemoved};
 use logstore_api::{Durability, NamespaceConfig, NamespaceName, NamespaceState};
 use logstore_crds::{NamespaceDefaults, NamespaceEntry};
 
@@ -14,12 +14,13 @@ const DEFAULTS: &str = "spec.namespaceDefaults";
 
 /// What a namespace gets that says nothing itself.
 pub(super) fn defaults(defaults: &NamespaceDefaults, findings: &mut Findings) -> NamespaceConfig {
-    let NamespaceDefaults { rotation, retention, durability } = defaults;
+    let NamespaceDefaults { rotation, retention, durability, quota } = defaults;
     Pair { rotation: (rotation, DEFAULTS), retention: (retention, DEFAULTS) }.check(findings);
     NamespaceConfig {
         durability: durability_of(*durability),
         rotation: rotation_of(rotation),
         retention: retention_of(retention),
+        quota: quota_of(quota),
         ..NamespaceConfig::default()
     }
 }
@@ -33,6 +34,7 @@ pub(super) fn declared(
     let mut declared = BTreeMap::new();
     for (index, entry) in entries.iter().enumerate() {
         let path = format!("spec.namespaces[{index}]");
+        check_indices(&entry.indices, &path, findings);
         let namespace = resolve(defaults, entry, &path, findings);
         match NamespaceName::parse(&entry.name) {
             Ok(name) => drop(declared.insert(name, namespace)),
@@ -42,6 +44,36 @@ pub(super) fn declared(
     declared
 }
 
+fn check_indices(indices: &[String], path: &str, findings: &mut Findings) {
+    for (number, name) in indices.iter().enumerate() {
+        let path = format!("{path}.indices[{number}]");
+        if indices[..number].contains(name) {
+            findings.add(path, format!("{name:?} is named twice; leave the second one out"));
+        } else if !logstore_api::namespace::is_index_name(name) {
+            let message =
+                format!("{name:?} is no name of an index; start with a letter, and give only a-z, 0-9, '-' and '_'");
+            findings.add(path, message);
+        }
+    }
+}
+
+/// What has changed in a namespace that cannot.
+pub(super) fn change(
+    name: &NamespaceName,
+    before: &DeclaredNamespace,
+    after: &DeclaredNamespace,
+    findings: &mut Findings,
+) {
+    if let Err(invalid) = after.config.check_follows(&before.config) {
+        let path = format!("spec.namespaces[name={:?}].{}", name.as_str(), invalid.field);
+        let message = format!(
+            "is {}, but the namespace has {}: it cannot be changed so; put the old value back",
+            invalid.got, invalid.expected
+        );
+        findings.add(path, message);
+    }
+}
+
 /// An entry's rotation and retention replace the defaults' as a whole, as they do in the stores' own API.
 fn resolve(
     defaults: &NamespaceDefaults,
@@ -49,7 +81,8 @@ fn resolve(
     path: &str,
     findings: &mut Findings,
 ) -> DeclaredNamespace {
-    let NamespaceEntry { name: _, state, when_removed, rotation, retention, durability } = entry;
+    let NamespaceEntry { name: _, partitions, indices, state, when_removed, rotation, retention, durability, quota } =
+        entry;
     let pair = Pair {
         rotation: rotation.as_ref().map_or((&defaults.rotation, DEFAULTS), |own| (own, path)),
         retention: retention.as_ref().map_or((&defaults.retention, DEFAULTS), |own| (own, path)),
@@ -58,13 +91,13 @@ fn resolve(
         pair.check(findings);
     }
     let config = NamespaceConfig {
-        partitions: 1,
-        indices: Vec::new(),
-        quota: logstore_api::namespace::Quota::default(),
+        partitions: *partitions,
+        indices: indices.clone(),
         state: state_of(*state),
         durability: durability_of(durability.unwrap_or(defaults.durability)),
         rotation: rotation_of(pair.rotation.0),
         retention: retention_of(pair.retention.0),
+        quota: quota_of(quota.as_ref().unwrap_or(&defaults.quota)),
     };
     DeclaredNamespace { config, when_removed: when_removed_of(*when_removed) }
 }
@@ -125,6 +158,15 @@ fn rotation_of(rotation: &logstore_crds::Rotation) -> Rotation {
 fn retention_of(retention: &logstore_crds::Retention) -> Retention {
     let logstore_crds::Retention { max_age_seconds, max_bytes } = retention;
     Retention { max_age_seconds: *max_age_seconds, max_bytes: *max_bytes }
+}
+
+fn quota_of(quota: &logstore_crds::Quota) -> Quota {
+    let logstore_crds::Quota { max_bytes, max_record_bytes, max_append_bytes_per_second } = quota;
+    Quota {
+        max_bytes: *max_bytes,
+        max_record_bytes: *max_record_bytes,
+        max_append_bytes_per_second: *max_append_bytes_per_second,
+    }
 }
 
 fn durability_of(durability: logstore_crds::Durability) -> Durability {

@@ -207,15 +207,23 @@ impl Quota {
     }
 }
 
+/// Whether an index can be called so: a letter first, then letters, digits, `-` and `_`. All letters are lower case,
+/// because the name stands in a header too.
+#[must_use]
+pub fn is_index_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(allowed)
+        && name.len() <= INDEX_NAME_BYTES_MAX
+}
+
 fn check_indices(indices: &[String]) -> Result<(), InvalidConfig> {
     if indices.len() > INDICES_MAX {
         let (expected, got) = (format!("at most {INDICES_MAX} names"), format!("{} names", indices.len()));
         return Err(InvalidConfig { field: "indices", expected, got });
     }
     for (number, name) in indices.iter().enumerate() {
-        let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-        let rest = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte));
-        if !first || !rest || name.len() > INDEX_NAME_BYTES_MAX {
+        if !is_index_name(name) {
             let expected =
                 format!("lower-case letters, digits, - and _, a letter first, at most {INDEX_NAME_BYTES_MAX} in all");
             return Err(InvalidConfig { field: "indices", expected, got: format!("{name:?}") });
