@@ -211,3 +211,29 @@ fn plain_forms_hold_the_payloads() {
     assert!(code == 1 && stderr.contains("say which"), "{stderr}");
     assert_eq!(run_on(&store.root, &one[..5]).0, 1, "lines hold all partitions");
 }
+
+#[test]
+fn patched_records_are_exported_as_they_are_read_and_erased_ones_as_gaps() {
+    let mut store = Store::new();
+    store.put("/v1/namespaces/orders", &json!({"partitions": 2}));
+    let batch = ["a", "b", "c", "d"].map(|text| json!({"data": text, "alloc": 30}).to_string() + "\n").concat();
+    send(&store, RECORDS, Some("0"), batch.as_bytes());
+    let patched = store.send("PATCH", "/v1/namespaces/orders/records/0?partition=1&at=end", &[], b"fter");
+    assert_eq!(patched.status, 200, "{patched:?}");
+    let erased = store.send("DELETE", "/v1/namespaces/orders/records/2?partition=1", &[], b"");
+    assert_eq!(erased.status, 200, "{erased:?}");
+    assert!(store.stop().success());
+    let text = export(&store.root);
+    assert!(text.contains(r#""data":"after""#) && !text.contains(r#""data":"c""#), "{text}");
+    assert!(text.contains(r#"{"gap":{"partition":1,"from":2,"until":3,"why":"erased","address_bytes":50}}"#), "{text}");
+    let dir = tempfile::tempdir().unwrap();
+    let root = new_root(&dir);
+    let (code, said) = import(&root, &["--new-root"], &text);
+    assert_eq!((code, said.as_str()), (0, "imported 3 records into \"orders\", and 1 offsets without one\n"));
+    assert_eq!(export(&root), text);
+    assert_eq!(run_on(&root, &["verify"]).0, 0);
+    let new = Store::on(&root, &Start::default());
+    let erased = new.get("/v1/namespaces/orders/records/2?partition=1");
+    assert_eq!(erased.problem(), (410, "erased".to_owned()));
+    assert_eq!(send(&new, RECORDS, Some("4"), b"{\"data\": \"e\"}\n")["offset"], 4);
+}

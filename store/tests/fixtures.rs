@@ -134,7 +134,8 @@ fn producer(seq: &'static str) -> [(&'static str, &'static str); 4] {
 fn fixtures_of_this_version_are_there() {
     let version = fixtures().join(CURRENT);
     let write = std::env::var_os("UPDATE_FIXTURES").is_some();
-    for (name, make) in [("clean", clean as fn() -> Store), ("torn", torn), ("ordered", ordered)] {
+    for (name, make) in [("clean", clean as fn() -> Store), ("torn", torn), ("ordered", ordered), ("changed", changed)]
+    {
         let dir = version.join(name);
         if dir.exists() || !write {
             assert!(
@@ -199,6 +200,21 @@ fn torn() -> Store {
     let last = store.logs("orders").pop().unwrap();
     let bytes = std::fs::read(&last).unwrap();
     std::fs::write(&last, &bytes[..bytes.len() - 13]).unwrap();
+    store
+}
+
+/// Records that were patched and erased, before and behind the end of their segment.
+fn changed() -> Store {
+    let mut store = filled();
+    let record = |offset: u64, more: &str| format!("/v1/namespaces/orders/records/{offset}?partition=0{more}");
+    for (offset, at, bytes) in [(10, "2", &b"patched"[..]), (10, "end", b"!"), (23, "0", b"y")] {
+        let answer = store.send("PATCH", &record(offset, &format!("&at={at}")), &[], bytes);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    for offset in [7, 24, 36] {
+        assert_eq!(store.send("DELETE", &record(offset, ""), &[], b"").status, 200);
+    }
+    assert!(store.stop().success());
     store
 }
 

@@ -5,6 +5,7 @@ use logstore_api::frame::control::{self, EpochStart, Erase, Patch, Trim};
 use logstore_api::frame::{
     FLAG_PRODUCER, FrameView, HEADER_LEN, MAGIC, PRODUCER_LEN, RECORD_HEADER_LEN, Salt, TRAILER_LEN,
 };
+use logstore_store::log::changes::FramePlace;
 use logstore_store::log::place::parse_frames;
 use logstore_store::log::state::LogState;
 
@@ -21,12 +22,12 @@ pub(crate) fn run(bytes: &[u8]) {
     let mut state = LogState::default();
     for frame in frames {
         let view = frame.draft.view();
-        assert_eq!(frame.wire_checksum, view.wire_checksum());
+        assert_eq!(frame.wire_checksum, view.wire_checksum(Salt(5)));
         look(&view);
         // A store takes only what goes on where its log ends.
         let numbers = view.header().numbers;
         if (numbers.number, numbers.base_offset) == (state.tail.next_frame, state.tail.next_offset) {
-            state.apply(&view, view.sums(), frame.wire_checksum);
+            state.apply(&view, FramePlace { segment: 0, position: 64 }, view.sums(), frame.wire_checksum);
         }
     }
     assert_eq!(LogState::decode(&state.encode()), Some(state));
@@ -36,8 +37,9 @@ fn look(view: &FrameView<'_>) {
     for record in view.records() {
         let _ = (record.meta(), record.data(), record.address_bytes());
     }
+    let _ = Patch::of(view);
     if let Some(body) = control::body(view) {
-        let _ = (Trim::decode(body), EpochStart::decode(body), Patch::decode(body), Erase::decode(body));
+        let _ = (Trim::decode(body), EpochStart::decode(body), Erase::decode(body));
         let _ = LogState::decode(body);
     }
 }

@@ -65,7 +65,7 @@ fn item() -> impl Strategy<Value = Item> {
 
 /// What a log can say of offsets without a record.
 fn missing() -> Vec<Missing> {
-    vec![Missing::Damaged]
+    vec![Missing::Damaged, Missing::Erased]
 }
 
 fn log() -> impl Strategy<Value = LogPlan> {
@@ -87,11 +87,15 @@ fn write(lines: &mut dyn Lines, partition: u32, plan: &LogPlan, indices: &[Strin
         older.iter().map(|(id, next)| (*id, (7, *next, Timestamp(5)))).collect();
     let (mut next, mut records_count, mut time, mut last_gap) =
         (*start, 0, Timestamp(1_000_000), Some(Missing::Damaged));
-    for item in items {
+    for (number, item) in items.iter().enumerate() {
+        // Of gaps that touch, the address behind them tells what all of them take.
+        let touches = last_gap.is_some() || matches!(items.get(number + 1), Some(Item::Gap { .. }));
         match item {
             Item::Gap { why, .. } if last_gap == Some(*why) => {}
             Item::Gap { why, count, more_bytes } => {
                 let least = if *why == Missing::Erased { count * 20 } else { 0 };
+                // Where the log's first record stands is known, and not what gaps before it take.
+                let more_bytes = if records_count > 0 && !touches { *more_bytes } else { 0 };
                 let (from, until, address_bytes) = (next, next + count, least + more_bytes);
                 lines.mark(&Mark::Gap(GapLine { partition, from, until, why: *why, address_bytes })).unwrap();
                 (next, last_gap) = (until, Some(*why));
