@@ -32,6 +32,8 @@ test: test-rust test-go ## Run all fast tests
 test-rust:
 	$(CARGO) build --locked --workspace --bins
 	FLIPS=10000 LOGSTORE_CRASH_STATES=20000 $(CARGO) test --locked --workspace
+	$(CARGO) test --locked -p logstore-store --features broken --test crash broken
+	$(CARGO) test --locked -p logstore-store --features shuttle --test handover
 
 .PHONY: test-go
 test-go:
@@ -43,6 +45,8 @@ test-go:
 lint: ## Check formatting, lints, documentation and that each crate builds alone
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --features logstore-e2e/cluster -- -D warnings
+	$(CARGO) clippy --locked -p logstore-store --features broken --test crash -- -D warnings
+	$(CARGO) clippy --locked -p logstore-store --features shuttle --test handover -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 	@for crate in logstore-api logstore-client logstore-store logstore-operator logstore-e2e; do \
 		echo "$(CARGO) check -p $$crate"; $(CARGO) check --quiet --locked -p $$crate || exit 1; \

@@ -21,6 +21,7 @@ pub mod disk;
 pub mod document;
 pub mod limits;
 pub mod metrics;
+pub mod primitives;
 pub mod space;
 
 pub mod offline;

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use logstore_api::fence::{PartitionTail, Reign};
@@ -31,6 +31,7 @@ use super::state::LogState;
 use super::time;
 use super::work::{Done, Held, Reply, Work, frozen};
 use super::writer::Writer;
+use crate::primitives::{Mutex, TryLockError};
 
 /// Frames that a leader takes at once, at most.
 const BATCH_FRAMES_MAX: usize = 4096;

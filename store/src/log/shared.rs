@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use logstore_api::fence::Reign;
 use logstore_api::frame::FrameView;
@@ -23,6 +23,7 @@ use super::sync::{Job, SyncPool};
 use super::work::{Answer, Reply, frozen_outcome};
 use crate::disk;
 use crate::metrics::Metrics;
+use crate::primitives::{Mutex, MutexGuard, RwLock};
 use crate::space::SpaceGauge;
 
 /// Damaged ranges that are kept for the description; more are still refused on read.
