@@ -44,6 +44,12 @@ impl Fences {
     /// Reads the log. A torn last entry was promised to nobody.
     pub fn load(disk: Arc<dyn Disk>, path: PathBuf) -> io::Result<Self> {
         let mut by_namespace = HashMap::new();
+        if let Ok(file) = disk.open(&path, Open::Read) {
+            // What a killed process has written holds from here on, so it has to be on the disk; what a failed sync has
+            // left in the page cache is not.
+            file.sync_data()?;
+            file.drop_cache()?;
+        }
         match disk.read(&path, FILE_MAX) {
             Ok(bytes) => {
                 for entry in entries(&bytes) {

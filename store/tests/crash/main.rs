@@ -21,4 +21,5 @@ mod script;
 mod broken;
 mod exhaustive;
 mod faults;
+mod fences;
 mod random;
