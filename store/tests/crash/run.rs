@@ -337,6 +337,8 @@ impl Run {
         }
         let ready = batch.finish().map_err(|problem| text(&problem))?;
         let published = *partition.published().borrow();
+        // What was trimmed may have been lost before.
+        let known = known.filter(|known| known + u64::from(frame.count) > published.start);
         if known.is_none() {
             let frame = Arc::new(Frame { level: Durability::Synced, ..(**frame).clone() });
             self.note(Event::Submitted { space, frame });
