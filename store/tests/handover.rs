@@ -23,6 +23,7 @@ use logstore_store::disk::Disk;
 use logstore_store::engine::batch::{Attributes, Batch};
 use logstore_store::log::Partition;
 use logstore_store::log::find::{FindLimits, Finding};
+use logstore_store::log::quota::Usage;
 use logstore_store::log::read::{Flow, Range};
 use logstore_store::log::recovery::Site;
 use logstore_store::log::shared::Context;
@@ -57,12 +58,13 @@ fn open(pool: &Arc<SyncPool>) -> Arc<Partition> {
         finding: Finding::new(FindLimits::default()),
     };
     let space = Arc::new(SpaceGauge::new(disk, PathBuf::from("/")));
-    let context = Context { site, space, sync_pool: Arc::clone(pool), metrics: Metrics::new() };
+    let context =
+        Context { site, space, sync_pool: Arc::clone(pool), metrics: Metrics::new(), usage: Arc::new(Usage::new(1)) };
     Arc::new(Partition::open(context, NamespaceConfig::default(), None, None).unwrap())
 }
 
 fn level(appender: u8, number: u8) -> Durability {
-    if (appender + number) % 2 == 0 { Durability::Synced } else { Durability::Written }
+    if (appender + number).is_multiple_of(2) { Durability::Synced } else { Durability::Written }
 }
 
 fn submit(
@@ -73,7 +75,13 @@ fn submit(
     batch.push(&payload, Attributes::default()).unwrap();
     let ready = batch.finish().unwrap();
     let durability = level(payload[0], payload[1]);
-    partition.submit(|reply| Work::Append { draft: ready.draft, producer: None, durability, reply })
+    partition.submit(|reply| Work::Append {
+        draft: ready.draft,
+        producer: None,
+        expect_offset: None,
+        durability,
+        reply,
+    })
 }
 
 fn run_jobs(pool: &SyncPool) -> bool {

@@ -1,6 +1,5 @@
 //! What the logs of a namespace use together, and whether that leaves room for more.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -9,6 +8,7 @@ use logstore_api::{Code, Problem};
 
 use super::shared::lock;
 use crate::limits::QUOTA_RETRY_SECONDS;
+use crate::primitives::Mutex;
 
 /// What is used; shared by all logs of a namespace. A log that is not open yet counts nothing.
 #[derive(Debug)]
