@@ -57,7 +57,7 @@ fn open(pool: &Arc<SyncPool>) -> Arc<Partition> {
         ordered: false,
         finding: Finding::new(FindLimits::default()),
     };
-    let space = Arc::new(SpaceGauge::new(disk, PathBuf::from("/")));
+    let space = Arc::new(SpaceGauge::new(disk, PathBuf::from("/"), false));
     let context =
         Context { site, space, sync_pool: Arc::clone(pool), metrics: Metrics::new(), usage: Arc::new(Usage::new(1)) };
     Arc::new(Partition::open(context, NamespaceConfig::default(), None, None).unwrap())
