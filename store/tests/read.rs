@@ -65,7 +65,7 @@ fn what_is_not_there_yet_is_refused_by_name() {
         assert_eq!(answer.json()["field"], parameter.split('=').next().unwrap());
     }
     assert_eq!(store.get("/v1/namespaces/orders/groups").problem(), (404, "no_such_path".into()));
-    assert_eq!(store.post("/v1/namespaces/orders/seal", b"{}").problem(), (404, "no_such_path".into()));
+    assert_eq!(store.post("/v1/namespaces/orders/archive", b"{}").problem(), (404, "no_such_path".into()));
     assert_eq!(store.send("PUT", &format!("{RECORDS}/0"), &[], b"x").problem(), (405, "method_not_allowed".into()));
     assert_eq!(store.send("GET", RECORDS, &[("Accept", "text/html")], b"").problem(), (406, "not_acceptable".into()));
     assert_eq!(store.get("/v1/namespaces/a/b/records").problem(), (404, "no_such_path".into()));
