@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use logstore_api::limits::{PARTITIONS_MAX, PRODUCER_FRAMES_MAX, PRODUCERS_MAX};
+use logstore_api::limits::{ERASURES_OPEN_MAX, PARTITIONS_MAX, PATCHES_OPEN_MAX, PRODUCER_FRAMES_MAX, PRODUCERS_MAX};
 use tokio::sync::Semaphore;
 
 /// Bodies of appends that are being read, parsed or written, of all namespaces together, in bytes. Beyond: 503
@@ -24,6 +24,17 @@ pub const FOLLOWERS_MAX: usize = 1024;
 pub const IN_FLIGHT_UNIT: usize = 1024;
 /// How long a request waits for its share of these.
 pub const IN_FLIGHT_WAIT: Duration = Duration::from_millis(50);
+/// Descriptors of files that stay open at the same time, where the process may have as many. Beyond: the one that was used
+/// longest ago is closed, unless it is unsynced.
+pub const OPEN_FILES_MAX: usize = 1024;
+/// Side files of sealed segments in memory, in bytes, of all logs. Beyond: what was used longest ago goes.
+pub const SIDE_FILE_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Tags and index values of active segments in memory, in bytes, of all logs. Beyond: the largest are sealed early.
+pub const ACTIVE_TABLES_BYTES: usize = 64 * 1024 * 1024;
+/// Different tags in a segment. Beyond: an append with a new one is 422 `too_many_tags`.
+pub const SEGMENT_TAGS_MAX: usize = 1_000_000;
+/// Syncs that run at the same time, of different files. Others wait for them, at most one for each log.
+pub const SYNC_THREADS: usize = 4;
 /// Connections at the same time; further ones wait in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// How long a request waits for a log that is still being opened, which takes as long as verifying it does. Beyond: 503
@@ -32,11 +43,21 @@ pub const OPENING_WAIT: Duration = Duration::from_secs(1);
 /// When an append may be tried again that a namespace's size has kept out: retention has looked again by then.
 pub const QUOTA_RETRY_SECONDS: u64 = 5;
 
+/// Descriptors that files may take in this process.
+#[must_use]
+pub fn open_files_max() -> usize {
+    crate::disk::pool::open_files_max(process_files())
+}
+
 /// Connections that are served: as many as the limit of open files allows beside the logs' own.
 #[must_use]
 pub fn connections_max() -> usize {
-    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(files / 2).unwrap_or(usize::MAX).min(CONNECTIONS_MAX)
+    usize::try_from(process_files() / 2).unwrap_or(usize::MAX).min(CONNECTIONS_MAX)
+}
+
+/// The limit of open files that the process has.
+fn process_files() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// What the appends of one namespace may have in flight, in units.
@@ -57,6 +78,13 @@ pub fn in_force() -> BTreeMap<String, u64> {
         ("in_flight_wait_milliseconds", usize::try_from(IN_FLIGHT_WAIT.as_millis()).unwrap_or(usize::MAX)),
         ("opening_wait_milliseconds", usize::try_from(OPENING_WAIT.as_millis()).unwrap_or(usize::MAX)),
         ("connections", connections_max()),
+        ("open_files", open_files_max()),
+        ("side_file_cache_bytes", SIDE_FILE_CACHE_BYTES),
+        ("active_tables_bytes", ACTIVE_TABLES_BYTES),
+        ("tags_per_segment", SEGMENT_TAGS_MAX),
+        ("sync_threads", SYNC_THREADS),
+        ("patches_open_per_partition", PATCHES_OPEN_MAX),
+        ("erasures_open_per_partition", ERASURES_OPEN_MAX),
         ("partitions_per_namespace", PARTITIONS_MAX as usize),
         ("producers_per_partition", PRODUCERS_MAX),
         ("producer_frames_remembered", PRODUCER_FRAMES_MAX),

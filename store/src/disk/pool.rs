@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use prometheus_client::metrics::gauge::Gauge;
 use rustix::io::Errno;
 
+use crate::limits::OPEN_FILES_MAX;
+
 use super::{Disk, DiskFile, Identity, Open, Space, is_out_of_files};
 
-/// Descriptors of files that stay open at the same time, where the process may have as many.
-pub const OPEN_FILES_MAX: usize = 1024;
 /// The part of the process's limit that files get; connections have their own.
 const LIMIT_SHARE: u64 = 4;
 /// Fewer make no sense: a single append needs several.

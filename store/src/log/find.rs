@@ -33,6 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use self::cache::Cache;
 use self::tables::Tables;
+use crate::limits::{ACTIVE_TABLES_BYTES, SEGMENT_TAGS_MAX, SIDE_FILE_CACHE_BYTES};
 
 /// Bounds of what finding takes.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,7 @@ pub struct FindLimits {
 
 impl Default for FindLimits {
     fn default() -> Self {
-        Self { cache_bytes: 64 * 1024 * 1024, tables_bytes: 64 * 1024 * 1024, segment_tags: 1_000_000 }
+        Self { cache_bytes: SIDE_FILE_CACHE_BYTES, tables_bytes: ACTIVE_TABLES_BYTES, segment_tags: SEGMENT_TAGS_MAX }
     }
 }
 

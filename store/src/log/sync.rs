@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 use logstore_api::limits::SYNC_INTERVAL_MS_DEFAULT;
 
 use super::shared::Shared;
-
-/// Syncs that run at the same time, of different files.
-const THREADS: usize = 4;
+use crate::limits::SYNC_THREADS;
 
 /// A job: sync until nobody waits any more.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -87,7 +85,7 @@ impl SyncPool {
     /// Starts the threads.
     pub fn start() -> std::io::Result<Self> {
         let mut pool = Self::by_hand();
-        for number in 0..THREADS {
+        for number in 0..SYNC_THREADS {
             let queue = Arc::clone(&pool.queue);
             let thread = std::thread::Builder::new().name(format!("sync-{number}")).spawn(move || run(&queue))?;
             pool.threads.push(thread);
