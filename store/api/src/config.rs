@@ -25,6 +25,7 @@ pub struct StoreConfig {
     /// Stands in a namespace's configuration where the request says nothing.
     pub namespace_defaults: NamespaceConfig,
     /// How soon the bytes of an erased record are gone from the files. The work begins after half of it.
+    #[serde(skip_serializing_if = "is_default_erase_within")]
     pub erase_within_seconds: u64,
     /// What goes by itself, over all namespaces.
     #[serde(skip_serializing_if = "is_default")]
@@ -57,6 +58,11 @@ impl Default for StoreSync {
     fn default() -> Self {
         Self { interval_ms: SYNC_INTERVAL_MS_DEFAULT }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_default_erase_within(seconds: &u64) -> bool {
+    *seconds == ERASE_WITHIN_SECONDS_DEFAULT
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
