@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use logstore_api::frame::Salt;
 use logstore_api::limits::RECORD_BYTES_MAX;
@@ -24,7 +24,7 @@ use self::file::{File, Unreadable};
 use super::go;
 use crate::engine::batch::{Attributes, Batch, Ready};
 use crate::engine::namespace::{Namespace, Rules};
-use crate::http::answer::status;
+use crate::http::answer::{retry_after, status};
 use crate::http::append::{Stored, Terms, store};
 use crate::http::read::opened;
 use crate::http::{App, blocking, body};
@@ -42,24 +42,31 @@ const CHUNKS_WAITING: usize = 2;
 pub struct Failure {
     status: StatusCode,
     text: String,
+    /// Seconds until it may go, where that is known.
+    retry_after: Option<u64>,
 }
 
 impl Failure {
     fn of_go(text: impl Into<String>) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, text: text.into() }
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, text: text.into(), retry_after: None }
     }
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self { status: status(problem.status), text: problem.detail }
+        let retry_after = retry_after(&problem);
+        Self { status: status(problem.status), text: problem.detail, retry_after }
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-        (self.status, [(CONTENT_TYPE, content_type)], self.text).into_response()
+        let mut response = (self.status, [(CONTENT_TYPE, content_type)], self.text).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 
@@ -103,7 +110,7 @@ fn tags(query: Option<&str>) -> Vec<String> {
 fn namespace_name(query: Option<&str>) -> Result<NamespaceName, Failure> {
     let bytes = go::first_value(query, "namespace");
     let text = if bytes.is_empty() { b"default".to_vec() } else { bytes };
-    let invalid = |text: String| Failure { status: StatusCode::BAD_REQUEST, text };
+    let invalid = |text: String| Failure { status: StatusCode::BAD_REQUEST, text, retry_after: None };
     let text = String::from_utf8(text).map_err(|_| invalid("a namespace name is not UTF-8".to_owned()))?;
     NamespaceName::parse(&text).map_err(|error| invalid(error.to_string()))
 }

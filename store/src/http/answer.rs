@@ -33,13 +33,19 @@ impl IntoResponse for Refusal {
         let mut response = json(status(problem.status), &*problem);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_PROBLEM));
-        if problem.retry == Retry::Later {
-            let seconds = problem.more.get("retry_after_seconds").and_then(serde_json::Value::as_u64).unwrap_or(1);
+        if let Some(seconds) = retry_after(&problem) {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(ProblemCode(problem.code));
         response
     }
+}
+
+/// In how many seconds a refused request may come again; `None` where waiting does not help.
+#[must_use]
+pub fn retry_after(problem: &Problem) -> Option<u64> {
+    let said = || problem.more.get("retry_after_seconds").and_then(serde_json::Value::as_u64);
+    (problem.retry == Retry::Later).then(|| said().unwrap_or(1))
 }
 
 /// A status of ours; they are all valid.
