@@ -66,3 +66,29 @@ fn a_segment_ends_on_demand_and_an_empty_one_stays() {
     store.put("/v1/namespaces/orders", &json!({"partitions": 2, "state": "closed"}));
     assert_eq!(store.post("/v1/namespaces/orders/seal", b"{\"partition\":1}").problem().1, "namespace_closed");
 }
+
+#[test]
+fn who_waits_hears_that_the_namespace_was_deleted() {
+    let store = Store::new();
+    assert_eq!(store.put("/v1/namespaces/orders", &json!({"indices": ["price"]})).status, 201);
+    store.append(b"x");
+    let waits = [
+        format!("{RECORDS}?from=end&wait=60s"),
+        format!("{RECORDS}?from=end&wait=60s&tags=a"),
+        format!("{RECORDS}?index=price&max=7&wait=60s"),
+        format!("{DURABLE}?after=1&wait=60s"),
+    ];
+    std::thread::scope(|scope| {
+        let waiting = waits.map(|path| {
+            let store = &store;
+            scope.spawn(move || (store.get(&path), path))
+        });
+        // Whoever has not begun to wait by then is told the same.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert_eq!(store.send("DELETE", "/v1/namespaces/orders", &[], b"").status, 204);
+        for waiting in waiting {
+            let (answer, path) = waiting.join().unwrap();
+            assert_eq!(answer.problem(), (404, "namespace_not_found".into()), "{path}");
+        }
+    });
+}

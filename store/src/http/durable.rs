@@ -13,9 +13,10 @@ use tokio::sync::watch;
 
 use super::answer::{Refusal, json};
 use super::query::Query;
-use super::read::{beyond_end, opened};
+use super::read::{beyond_end, check_still_readable, opened};
 use super::server::drain_begun;
 use super::{App, InPath};
+use crate::engine::namespace::Namespace;
 use crate::log::Partition;
 use crate::log::shared::Published;
 use crate::log::work::frozen;
@@ -38,7 +39,7 @@ pub async fn durable(State(app): State<App>, InPath(name): InPath, uri: Uri) -> 
     }
     let mut draining = app.draining.clone();
     tokio::select! {
-        waited = tokio::time::timeout(wait, synced(&partition, &mut updates, after)) => waited.unwrap_or(Ok(()))?,
+        waited = tokio::time::timeout(wait, synced(&app, &namespace, &partition, &mut updates, after)) => waited.unwrap_or(Ok(()))?,
         () = drain_begun(&mut draining) => {}
     }
     let Published { end, durable_end, .. } = *partition.published().borrow();
@@ -47,6 +48,8 @@ pub async fn durable(State(app): State<App>, InPath(name): InPath, uri: Uri) -> 
 
 /// Waits until the record is on the disk, and asks for the sync that brings it there.
 async fn synced(
+    app: &App,
+    namespace: &Namespace,
     partition: &Arc<Partition>,
     updates: &mut watch::Receiver<Published>,
     after: u64,
@@ -61,6 +64,7 @@ async fn synced(
         if updates.changed().await.is_err() {
             return Ok(());
         }
+        check_still_readable(app, namespace)?;
     }
     Ok(())
 }

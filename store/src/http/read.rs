@@ -77,7 +77,7 @@ async fn read_range(
     partition: Arc<Partition>,
     request: &Request,
 ) -> Result<Reading, Problem> {
-    let (range, view) = range_when_ready(app, &partition, request).await?;
+    let (range, view) = range_when_ready(app, &namespace, &partition, request).await?;
     let bytes = partition.bytes_at_most(range).unwrap_or(request.max_bytes).min(request.max_bytes);
     let share = app.budgets.read(bytes).await?;
     let asked = request.clone();
@@ -117,13 +117,18 @@ async fn with_times_found(
 }
 
 /// Where to read, once there is something, or the time is over, or the store stops; and the log as the reader sees it.
-async fn range_when_ready(app: &App, partition: &Partition, request: &Request) -> Result<(Range, Published), Problem> {
+async fn range_when_ready(
+    app: &App,
+    namespace: &Namespace,
+    partition: &Partition,
+    request: &Request,
+) -> Result<(Range, Published), Problem> {
     let mut updates = partition.published();
     let mut view = request.view(*updates.borrow_and_update());
     let first = request.first(view)?;
     if first == view.end && first < request.until() && !request.wait.is_zero() {
         let give_up_at = tokio::time::Instant::now() + request.wait;
-        view = wait_for_more(app, &mut updates, request, first, give_up_at).await.unwrap_or(view);
+        view = wait_for_more(app, namespace, &mut updates, request, first, give_up_at).await?.unwrap_or(view);
     }
     if first < view.start {
         return Err(trimmed(first, view));
@@ -134,20 +139,37 @@ async fn range_when_ready(app: &App, partition: &Partition, request: &Request) -
 /// The log as the reader sees it once it ends behind an offset; `None` where the time is over or the store stops first.
 async fn wait_for_more(
     app: &App,
+    namespace: &Namespace,
     updates: &mut watch::Receiver<Published>,
     request: &Request,
     end: u64,
     give_up_at: tokio::time::Instant,
-) -> Option<Published> {
+) -> Result<Option<Published>, Problem> {
     let mut draining = app.draining.clone();
-    let has_more = |published: &Published| request.view(*published).end > end;
-    let more = async { updates.wait_for(has_more).await.map(|published| *published) };
-    tokio::select! {
-        result = tokio::time::timeout_at(give_up_at, more) => {
-            result.ok()?.ok().map(|published| request.view(published))
+    loop {
+        let view = request.view(*updates.borrow_and_update());
+        if view.end > end {
+            return Ok(Some(view));
         }
-        () = drain_begun(&mut draining) => None,
+        let changed = tokio::select! {
+            result = tokio::time::timeout_at(give_up_at, updates.changed()) => matches!(result, Ok(Ok(()))),
+            () = drain_begun(&mut draining) => false,
+        };
+        check_still_readable(app, namespace)?;
+        if !changed {
+            return Ok(None);
+        }
     }
+}
+
+/// The namespace may be closed, or gone, while somebody waits for its records.
+pub fn check_still_readable(app: &App, namespace: &Namespace) -> Result<(), Problem> {
+    let current = app.engine.get(namespace.name())?;
+    if current.incarnation() != namespace.incarnation() {
+        let detail = "the namespace was deleted and made anew; begin again";
+        return Err(Problem::new(Code::NamespaceNotFound, detail));
+    }
+    current.check_read()
 }
 
 /// Records that were read and printed.

@@ -68,7 +68,7 @@ pub async fn record(
 pub fn check_there(offset: u64, published: Published) -> Result<(), Problem> {
     let Published { start, end, .. } = published;
     if offset < start {
-        return Err(trimmed(offset, published));
+        return Err(trimmed(offset, published).field("offset"));
     }
     if offset >= end {
         let detail = format!("there is no record {offset} yet; the log ends at {end}");
@@ -138,8 +138,9 @@ impl Found {
     fn answer(self, request: &HeaderMap, etag: &str, indices: &[String]) -> Result<Response, Problem> {
         let Self { data, time, meta: Meta { indices: values, key, tags }, version: _ } = self;
         let given = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let unchanged = given(IF_NONE_MATCH)
-            .is_some_and(|tags| tags.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim() == etag));
+        // A proxy may have weakened the tag; for this comparison that is the same (RFC 9110, 13.1.2).
+        let same = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
+        let unchanged = given(IF_NONE_MATCH).is_some_and(|tags| tags.split(',').any(|tag| same(tag.trim())));
         let fresh = given(IF_RANGE).is_none_or(|tag| tag == etag);
         let mut response = if unchanged {
             StatusCode::NOT_MODIFIED.into_response()

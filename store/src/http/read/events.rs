@@ -15,14 +15,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use logstore_api::Problem;
 use logstore_api::read::{Level, Order};
-use logstore_api::{Code, Problem};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::print::{Printer, error_event};
 use super::request::{Request, view};
-use super::{Ended, put_ends, read_in_order, trimmed};
+use super::{Ended, check_still_readable, put_ends, read_in_order, trimmed};
 use crate::engine::namespace::Namespace;
 use crate::http::accept::Form;
 use crate::http::budget::Share;
@@ -119,7 +119,7 @@ impl Follower {
     async fn more(&mut self) -> Result<Option<Published>, Problem> {
         let until = Instant::now() + QUIET_MAX;
         loop {
-            self.check_readable()?;
+            check_still_readable(&self.app, &self.namespace)?;
             let seen = view(self.level, *self.updates.borrow_and_update());
             if seen.end > self.next {
                 return Ok(Some(seen));
@@ -128,16 +128,6 @@ impl Follower {
                 return Ok(None);
             }
         }
-    }
-
-    /// The namespace may be closed, or gone, while it is followed.
-    fn check_readable(&self) -> Result<(), Problem> {
-        let current = self.app.engine.get(self.namespace.name())?;
-        if current.incarnation() != self.namespace.incarnation() {
-            let detail = "the namespace was deleted and made anew; begin again";
-            return Err(Problem::new(Code::NamespaceNotFound, detail));
-        }
-        current.check_read()
     }
 
     /// Waits for memory, and until the reader has taken what came before; `None` when there is no reader.

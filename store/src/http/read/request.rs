@@ -190,7 +190,9 @@ impl Place {
 }
 
 fn no_place(field: &str, text: &str, expected: &str) -> Problem {
-    let detail = format!("{field} is {text:?}; give {expected}");
+    // In a query a plus stands for a space, and zones are written with one.
+    let hint = if text.starts_with("time:") && text.contains(' ') { "; write the + of a zone as %2B" } else { "" };
+    let detail = format!("{field} is {text:?}; give {expected}{hint}");
     Problem::new(Code::InvalidArgument, detail).field(field).expected(expected).got(text)
 }
 
@@ -310,5 +312,7 @@ mod tests {
             assert_eq!(field(&format!("until={bad}")), "until");
         }
         assert_eq!(field("meta=some"), "meta");
+        let plus = parse("from=time:2026-01-31T12:00:00+02:00").unwrap_err();
+        assert!(plus.detail.contains("%2B"), "{}", plus.detail);
     }
 }

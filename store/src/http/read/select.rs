@@ -113,7 +113,7 @@ pub(super) async fn read(
             break;
         }
         looked = view.end;
-        match wait_for_more(app, &mut updates, request, view.end, give_up_at).await {
+        match wait_for_more(app, namespace, &mut updates, request, view.end, give_up_at).await? {
             Some(more) => view = more,
             None => break,
         }
@@ -121,11 +121,11 @@ pub(super) async fn read(
     loop {
         let range = request.whole_range(first, view);
         let share = app.budgets.read(request.max_bytes).await?;
-        let (namespace, partition) = (Arc::clone(namespace), Arc::clone(partition));
+        let (in_namespace, partition) = (Arc::clone(namespace), Arc::clone(partition));
         let (asked, selection) = (request.clone(), Arc::clone(&selection));
         let page = blocking(move || {
             let deadline = Instant::now() + Duration::from_millis(SELECT_MILLIS_MAX);
-            records(&namespace, &partition, range, &asked, view, Some((&selection, deadline)))
+            records(&in_namespace, &partition, range, &asked, view, Some((&selection, deadline)))
         });
         let page = page.await?;
         let reading = Reading { next: page.next, body: page.body, view, share };
@@ -133,7 +133,7 @@ pub(super) async fn read(
             return Ok(reading);
         }
         // Everything up to the end was looked through, and nothing of it fits.
-        match wait_for_more(app, &mut updates, request, view.end, give_up_at).await {
+        match wait_for_more(app, namespace, &mut updates, request, view.end, give_up_at).await? {
             Some(more) => (view, first) = (more, reading.next),
             None => return Ok(reading),
         }
