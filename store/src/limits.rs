@@ -1,11 +1,15 @@
-//! The bounds of one process, in one place; `GET /v1/status` shows them. What users meet in a request stands in
-//! [`logstore_api::limits`]. Beyond each bound the caller gets a clear error, or waits.
+//! The bounds of one process, in one place; `GET /v1/status` shows them, and those that users meet in a request, which
+//! stand in [`logstore_api::limits`]. Beyond each bound the caller gets a clear error, or waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use logstore_api::limits::{ERASURES_OPEN_MAX, PARTITIONS_MAX, PATCHES_OPEN_MAX, PRODUCER_FRAMES_MAX, PRODUCERS_MAX};
+use logstore_api::limits::{
+    BATCH_RECORDS_MAX, ENVELOPES_BYTES_MAX, ERASURES_OPEN_MAX, GET_RECORDS_MAX, INDICES_MAX, KEY_BYTES_MAX,
+    NAMESPACE_NAME_BYTES_MAX, PARTITIONS_MAX, PATCHES_OPEN_MAX, PRODUCER_FRAMES_MAX, PRODUCERS_MAX, READ_BYTES_MAX,
+    READ_RECORDS_MAX, RECORD_BYTES_MAX, TAG_BYTES_MAX, TAG_EXPRESSION_BYTES_MAX, TAGS_MAX,
+};
 use tokio::sync::Semaphore;
 
 /// Bodies of appends that are being read, parsed or written, of all namespaces together, in bytes. Beyond: 503
@@ -66,6 +70,25 @@ pub fn namespace_budget() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(NAMESPACE_APPEND_BYTES_IN_FLIGHT / IN_FLIGHT_UNIT))
 }
 
+/// Those that a request meets.
+fn of_requests() -> impl Iterator<Item = (&'static str, usize)> {
+    [
+        ("namespace_name_bytes", NAMESPACE_NAME_BYTES_MAX),
+        ("record_bytes", RECORD_BYTES_MAX),
+        ("batch_records", BATCH_RECORDS_MAX),
+        ("batch_body_bytes", ENVELOPES_BYTES_MAX),
+        ("tags_per_record", TAGS_MAX),
+        ("tag_bytes", TAG_BYTES_MAX),
+        ("key_bytes", KEY_BYTES_MAX),
+        ("tag_expression_bytes", TAG_EXPRESSION_BYTES_MAX),
+        ("indices_per_namespace", INDICES_MAX),
+        ("read_records", READ_RECORDS_MAX),
+        ("read_bytes", READ_BYTES_MAX),
+        ("get_records", GET_RECORDS_MAX),
+    ]
+    .into_iter()
+}
+
 /// The bounds in force, by name; the unit is part of the name.
 #[must_use]
 pub fn in_force() -> BTreeMap<String, u64> {
@@ -89,5 +112,6 @@ pub fn in_force() -> BTreeMap<String, u64> {
         ("producers_per_partition", PRODUCERS_MAX),
         ("producer_frames_remembered", PRODUCER_FRAMES_MAX),
     ];
-    bounds.into_iter().map(|(name, bound)| (name.to_owned(), bound as u64)).collect()
+    let named = |(name, bound): (&str, usize)| (name.to_owned(), bound as u64);
+    bounds.into_iter().chain(of_requests()).map(named).collect()
 }

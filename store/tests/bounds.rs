@@ -57,5 +57,6 @@ fn a_store_says_what_it_is_and_what_bounds_it_has() {
     assert_eq!(status.limits["append_bytes_in_flight"], 64 * 1024 * 1024);
     assert_eq!(status.limits["namespace_append_bytes_in_flight"], 32 * 1024 * 1024);
     assert!(status.limits["connections"] > 0);
+    assert_eq!(status.limits["record_bytes"], 16 * 1024 * 1024, "those of a request too");
     assert_eq!(store.get("/v1/status?x=1").problem(), (400, "unknown_parameter".into()));
 }
