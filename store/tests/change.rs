@@ -151,3 +151,17 @@ fn erased_bytes_and_their_tags_leave_the_files_while_the_store_serves() {
     assert_eq!(store.get(&format!("{RECORDS}/1")).problem(), (410, "erased".into()));
     assert_eq!(store.texts("start"), ["kept", "kept too"]);
 }
+
+#[test]
+fn an_erasure_may_be_conditional() {
+    let store = with_records();
+    let etag = |answer: &Answer| answer.header("etag").unwrap().to_owned();
+    let first = etag(&store.get(&format!("{RECORDS}/0")));
+    let second = etag(&patch(&store, "0?at=end", &[], b"!"));
+    let erase = |tag: &str| store.send("DELETE", &format!("{RECORDS}/0"), &[("If-Match", tag)], b"");
+    assert_eq!(erase(&first).problem(), (412, "precondition_failed".into()));
+    assert_eq!(store.get(&format!("{RECORDS}/0")).text(), "hello!", "nothing was erased");
+    assert_eq!(erase(&format!("{first}, {second}")).status, 200);
+    let again = erase(&second);
+    assert_eq!((again.status, again.json().get("time")), (200, None), "a retry finds it erased");
+}

@@ -75,3 +75,30 @@ fn what_is_appended_in_a_second_is_bounded() {
     assert_eq!(store.put("/v1/namespaces/orders", &json!({})).status, 200);
     assert_eq!(store.post(RECORDS, b"x").status, 200, "a quota that is taken away holds nobody back");
 }
+
+/// Each patch of a whole payload is as many bytes more in the log's files.
+#[test]
+fn patches_count_and_what_makes_room_goes_on() {
+    let store = with(&json!({"quota": {"max_bytes": 200_000}}));
+    assert_eq!(store.post(&format!("{RECORDS}?alloc=30000"), b"x").status, 200);
+    let patch = || store.send("PATCH", &format!("{RECORDS}/0?at=0"), &[], &[b'y'; 30_000]);
+    let patched = (0..10).take_while(|_| patch().status == 200).count();
+    assert!((5..=6).contains(&patched), "{patched} patches of 30,000 bytes in 200,000");
+    exceeded(&patch(), "quota.max_bytes");
+    let rochefort = store.post("/append?namespace=orders", &[b'x'; 30_000]);
+    assert_eq!((rochefort.status, rochefort.header("retry-after")), (429, Some("5")), "in every dialect");
+    assert_eq!(store.send("DELETE", &format!("{RECORDS}/0"), &[], b"").status, 200);
+    assert_eq!(store.put("/v1/namespaces/orders", &json!({})).status, 200);
+    assert_eq!(store.post(RECORDS, b"x").status, 200);
+}
+
+#[test]
+fn patches_take_their_part_of_a_seconds_worth() {
+    let store = with(&json!({"quota": {"max_append_bytes_per_second": 100}}));
+    assert_eq!(store.post(&format!("{RECORDS}?alloc=20000"), b"x").status, 200);
+    let patch = |body: &[u8]| store.send("PATCH", &format!("{RECORDS}/0?at=0"), &[], body);
+    // A full bucket is needed for it, and one byte of that was taken.
+    common::eventually("there is a second's worth", || patch(&[b'y'; 20_000]).status == 200);
+    assert!(exceeded(&patch(b"z"), "quota.max_append_bytes_per_second") >= 100);
+    assert_eq!(patch(b"").status, 429, "whoever has taken too much waits");
+}

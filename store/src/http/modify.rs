@@ -19,7 +19,7 @@ use super::record::{ETag, check_there};
 use super::{App, InPath, OffsetInPath, blocking, body};
 use crate::engine::namespace::Namespace;
 use crate::log::Partition;
-use crate::log::modify::{At, PatchRequest, Target, erased};
+use crate::log::modify::{At, EraseRequest, PatchRequest, Target, erased};
 use crate::log::work::{Done, What, Work};
 
 /// Where a patch goes, and what is waited for.
@@ -91,6 +91,7 @@ pub async fn erase(
     InPath(name): InPath,
     OffsetInPath(offset): OffsetInPath,
     uri: Uri,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let query = Query::parse(uri.query(), &["partition", "durability"])?;
     let (number, durability) = (query.partition()?, query.durability()?);
@@ -106,7 +107,9 @@ pub async fn erase(
             (None, published.end, published.durable_end)
         }
         Target::Standing { .. } => {
-            let answer = partition.submit(|reply| Work::Erase { offset, durability, reply }).await;
+            let if_match = ETag::versions(&headers, IF_MATCH, namespace.incarnation(), offset);
+            let request = EraseRequest { offset, if_match };
+            let answer = partition.submit(|reply| Work::Erase { request, durability, reply }).await;
             let Done { what, end, durable_end } = answer.map_err(|_| outcome_unknown())??;
             let What::Erased { time } = what else { return Err(outcome_unknown().into()) };
             (time, end, durable_end)

@@ -40,6 +40,15 @@ pub struct PatchRequest {
     pub if_match: Option<Vec<Version>>,
 }
 
+/// A record to erase.
+#[derive(Clone, Debug)]
+pub struct EraseRequest {
+    /// The record.
+    pub offset: u64,
+    /// The versions that may be erased; any where this is `None`.
+    pub if_match: Option<Vec<Version>>,
+}
+
 /// A place in a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
@@ -69,11 +78,7 @@ pub fn judge_patch(changes: &Changes, start: u64, request: &PatchRequest) -> Res
     }
     let patches = changes.patches(offset);
     let data_len = patches.last().map_or(data_len, |last| last.data_len);
-    let version = patches.last().map(|last| last.frame);
-    if if_match.as_ref().is_some_and(|versions| !versions.contains(&version)) {
-        let detail = "the record is not the one that If-Match names; read it again and send what it says now";
-        return Err(Problem::new(Code::PreconditionFailed, detail).field("If-Match"));
-    }
+    check_version(changes, offset, if_match.as_deref())?;
     let position = match at {
         At::Byte(byte) => byte,
         At::End => u64::from(data_len),
@@ -96,14 +101,26 @@ pub fn judge_patch(changes: &Changes, start: u64, request: &PatchRequest) -> Res
     Ok(Judged { head, fold: full || patches.len() >= PATCHES_MAX })
 }
 
-/// Judges an erasure; whether there is anything to do.
-pub fn judge_erasure(changes: &Changes, start: u64, offset: u64) -> Result<bool, Problem> {
+/// Refuses a record that is in none of these versions.
+fn check_version(changes: &Changes, offset: u64, versions: Option<&[Version]>) -> Result<(), Problem> {
+    let version = changes.patches(offset).last().map(|last| last.frame);
+    if versions.is_none_or(|versions| versions.contains(&version)) {
+        return Ok(());
+    }
+    let detail = "the record is not the one that If-Match names; read it again and send what it says now";
+    Err(Problem::new(Code::PreconditionFailed, detail).field("If-Match"))
+}
+
+/// Judges an erasure; whether there is anything to do. Of a record that is erased no version is left to compare.
+pub fn judge_erasure(changes: &Changes, start: u64, request: &EraseRequest) -> Result<bool, Problem> {
+    let EraseRequest { offset, ref if_match } = *request;
     if changes.look(offset) == Look::Erased {
         return Ok(false);
     }
     if offset < start {
         return Err(trimmed(offset, start));
     }
+    check_version(changes, offset, if_match.as_deref())?;
     if changes.is_full_of_erasures() {
         return Err(too_many_changes());
     }
@@ -205,10 +222,15 @@ mod tests {
         let mut changes = Changes::default();
         changes.apply(Change::Erase { offset: 5, erased }, 9);
         assert_eq!(judge(&changes, &request(At::End, b"")), Err("erased".to_owned()));
-        assert_eq!(judge_erasure(&changes, 0, 5), Ok(false));
+        let erasure = |versions: Option<&[Version]>| EraseRequest { offset: 5, if_match: versions.map(<[_]>::to_vec) };
+        assert_eq!(judge_erasure(&changes, 0, &erasure(None)), Ok(false));
+        assert_eq!(judge_erasure(&changes, 0, &erasure(Some(&[]))), Ok(false), "none is left to compare");
         assert_eq!(judge_patch(&changes, 6, &request(At::End, b"")).unwrap_err().code, "trimmed");
-        assert_eq!(judge_erasure(&Changes::default(), 6, 5).unwrap_err().code, "trimmed");
-        assert_eq!(judge_erasure(&Changes::default(), 5, 5), Ok(true));
+        assert_eq!(judge_erasure(&Changes::default(), 6, &erasure(None)).unwrap_err().code, "trimmed");
+        let judge =
+            |versions| judge_erasure(&Changes::default(), 5, &erasure(versions)).map_err(|problem| problem.code);
+        assert_eq!((judge(None), judge(Some(&[Some(3), None]))), (Ok(true), Ok(true)));
+        assert_eq!(judge(Some(&[Some(3)])), Err("precondition_failed".to_owned()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use logstore_api::frame::{Draft, Producer};
 use logstore_api::{Code, Durability, Problem, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::modify::PatchRequest;
+use super::modify::{EraseRequest, PatchRequest};
 use super::place::Place;
 
 /// Something to do, in order.
@@ -41,8 +41,8 @@ pub enum Work {
     },
     /// Hide a record, whose bytes go later.
     Erase {
-        /// The record.
-        offset: u64,
+        /// Which.
+        request: EraseRequest,
         /// The level to reach.
         durability: Durability,
         /// Who asked.

@@ -94,7 +94,7 @@ impl Writer {
                 }
                 Work::Trim { before, reply } => self.trim(shared, before, reply),
                 Work::Patch { request, durability, reply } => self.patch(shared, &request, durability, reply),
-                Work::Erase { offset, durability, reply } => self.erase(shared, offset, durability, reply),
+                Work::Erase { request, durability, reply } => self.erase(shared, &request, durability, reply),
                 Work::Place { place, reply } => self.place(shared, place, reply),
             }
         }
@@ -186,11 +186,12 @@ impl Writer {
         };
         let next_frame = place.frame + place.frames.len() as u64;
         let bytes = place.frames[known..].iter().map(|frame| frame.draft.frame_len() as u64).sum();
-        // Only records count against the quota: what drops or erases some is let through.
-        let has_records = place.frames[known..].iter().any(|frame| frame.draft.view().header().kind == Kind::Data);
+        // Records and patches count against the quota: what drops or erases some is let through.
+        let counts = |kind: Kind| matches!(kind, Kind::Data | Kind::Patch);
+        let has_payload = place.frames[known..].iter().any(|frame| counts(frame.draft.view().header().kind));
         let admitted = self
             .make_room_for_changes(shared, &place.frames[known..])
-            .and_then(|()| if has_records { shared.check_quota(0, bytes) } else { Ok(()) })
+            .and_then(|()| if has_payload { shared.check_quota(0, bytes) } else { Ok(()) })
             .and_then(|()| if bytes > 0 { self.make_room(shared, bytes, true) } else { Ok(()) });
         if let Err(problem) = admitted {
             return shared.refuse(reply, problem);

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::log::Partition;
 use crate::log::cursor::{FRAMES_AT, Window};
-use crate::log::modify::{At, PatchRequest, Target, Version};
+use crate::log::modify::{At, EraseRequest, PatchRequest, Target, Version};
 use crate::log::scan::{Found, Scan};
 use crate::log::segment::read_header;
 
@@ -59,7 +59,8 @@ fn patch(namespace: &Namespace, offset: u64, at: At, bytes: &[u8]) -> Result<u32
 }
 
 fn erase(namespace: &Namespace, offset: u64) -> Result<(), String> {
-    let work = |reply| Work::Erase { offset, durability: Durability::Written, reply };
+    let request = EraseRequest { offset, if_match: None };
+    let work = |reply| Work::Erase { request, durability: Durability::Written, reply };
     log(namespace).submit(work).blocking_recv().unwrap().map(|_| ()).map_err(|problem| problem.code)
 }
 
@@ -184,7 +185,10 @@ fn a_patch_is_seen_only_at_the_level_it_was_asked_at() {
     patch(&namespace, 0, At::Byte(0), b"one").unwrap();
     let gate = store.disk.faults.sync_gate.lock().unwrap();
     let patched = patch_work(&namespace, 0, At::Byte(0), b"two", Durability::Synced, None);
-    let erased = log(&namespace).submit(|reply| Work::Erase { offset: 0, durability: Durability::Written, reply });
+    let erased = log(&namespace).submit(|reply| {
+        let request = EraseRequest { offset: 0, if_match: None };
+        Work::Erase { request, durability: Durability::Written, reply }
+    });
     assert_eq!(read_all(&namespace), [(0, b"one".to_vec())]);
     drop(gate);
     patched.blocking_recv().unwrap().unwrap();

@@ -7,7 +7,7 @@ use logstore_api::frame::{Draft, Kind};
 use logstore_api::{Code, Durability, Problem, Timestamp};
 
 use super::{Answer, Reply, Shared, What, Writer, no_segment};
-use crate::log::modify::{self, Judged, PatchRequest};
+use crate::log::modify::{self, EraseRequest, Judged, PatchRequest};
 use crate::log::overlay::lay_over;
 use crate::log::place::PlacedFrame;
 use crate::log::read::{self, Flow, Range};
@@ -24,9 +24,13 @@ impl Writer {
             Ok(draft) => draft,
             Err(problem) => return shared.refuse(reply, problem),
         };
-        if let Err(problem) =
-            self.begin_changes(shared).and_then(|()| self.make_room(shared, draft.frame_len() as u64, true))
-        {
+        let frame_len = draft.frame_len() as u64;
+        let admitted = shared
+            .check_quota(self.staged_bytes, frame_len)
+            .and_then(|()| self.begin_changes(shared))
+            .and_then(|()| self.make_room(shared, frame_len, true))
+            .and_then(|()| shared.take_rate(request.bytes.len() as u64));
+        if let Err(problem) = admitted {
             return shared.refuse(reply, problem);
         }
         let numbers = self.next_numbers(Timestamp::now());
@@ -37,9 +41,10 @@ impl Writer {
     }
 
     /// Hides a record. This goes on when the disk is full, as a trim does: the room that is kept is enough for it.
-    pub(super) fn erase(&mut self, shared: &Shared, offset: u64, durability: Durability, reply: Reply) {
+    pub(super) fn erase(&mut self, shared: &Shared, request: &EraseRequest, durability: Durability, reply: Reply) {
+        let EraseRequest { offset, .. } = *request;
         self.flush_changes_of(shared, offset);
-        match modify::judge_erasure(&self.state.changes, self.start(shared), offset) {
+        match modify::judge_erasure(&self.state.changes, self.start(shared), request) {
             Ok(true) => {}
             Ok(false) => return self.answer_in_line(durability, reply, Ok(What::Erased { time: None })),
             Err(problem) => return self.answer_in_line(durability, reply, Err(Box::new(problem))),
