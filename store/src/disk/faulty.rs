@@ -22,6 +22,13 @@ pub(crate) struct Faults {
     pub(crate) write_error: AtomicI32,
     /// Opens that fail from now on, because there is no descriptor left.
     pub(crate) opens_that_fail: AtomicU64,
+    /// The next new name is the last thing that a descriptor is found for.
+    pub(crate) no_files_after_rename: AtomicBool,
+    /// Writes that find no room from now on.
+    pub(crate) writes_that_fail: AtomicU64,
+    /// Files that are open, and how many at most were.
+    pub(crate) open: AtomicU64,
+    pub(crate) most_open: AtomicU64,
     /// Syncs wait while this is held.
     pub(crate) sync_gate: std::sync::Mutex<()>,
     /// Syncs of data that were asked for.
@@ -67,6 +74,10 @@ impl Default for Faults {
             free: AtomicU64::new(FREE),
             write_error: AtomicI32::new(0),
             opens_that_fail: AtomicU64::new(0),
+            no_files_after_rename: AtomicBool::new(false),
+            writes_that_fail: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            most_open: AtomicU64::new(0),
             sync_gate: std::sync::Mutex::new(()),
             syncs: AtomicU64::new(0),
             events: std::sync::Mutex::default(),
@@ -86,17 +97,28 @@ struct FaultyFile {
     faults: Arc<Faults>,
 }
 
+impl Drop for FaultyFile {
+    fn drop(&mut self) {
+        self.faults.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether there was one left to take.
+fn takes_one(count: &AtomicU64) -> bool {
+    count.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
 impl Disk for FaultyDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
-        let fails =
-            self.faults.opens_that_fail.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if fails.is_ok() {
+        if takes_one(&self.faults.opens_that_fail) {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()));
         }
         if how == Open::Create || how == Open::Write && self.faults.is_read_only() {
             self.faults.check_write()?;
         }
         let (file, faults) = (RealDisk.open(path, how)?, Arc::clone(&self.faults));
+        let open = faults.open.fetch_add(1, Ordering::SeqCst) + 1;
+        faults.most_open.fetch_max(open, Ordering::SeqCst);
         Ok(Arc::new(FaultyFile { path: path.to_owned(), file, faults }))
     }
 
@@ -115,6 +137,9 @@ impl Disk for FaultyDisk {
         self.faults.check_write()?;
         RealDisk.rename(from, to)?;
         self.faults.note(Event::Rename(to.to_owned()));
+        if self.faults.no_files_after_rename.swap(false, Ordering::SeqCst) {
+            self.faults.opens_that_fail.store(u64::MAX, Ordering::SeqCst);
+        }
         Ok(())
     }
 
@@ -149,6 +174,9 @@ impl Disk for FaultyDisk {
 impl DiskFile for FaultyFile {
     fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
         self.faults.check_write()?;
+        if takes_one(&self.faults.writes_that_fail) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let room = self.faults.room.load(Ordering::SeqCst);
         let wanted: usize = parts.iter().map(|part| part.len()).sum();
         if wanted as u64 <= room {

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use logstore_api::Timestamp;
 use logstore_api::limits::ERASURES_OPEN_MAX;
@@ -22,10 +22,16 @@ use super::segment::Segment;
 /// which there is.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// After so long a step ends, though segments are left that were not looked at: whatever else waits for the log's files
+/// goes first, and so does what is due in other logs.
+const STEP_MAX: Duration = Duration::from_millis(200);
+
 /// Erasures that are being carried out. Held by who tends the partition.
 #[derive(Debug, Default)]
 pub struct Erasing {
     pass: Option<Pass>,
+    /// Files that were replaced, as long as somebody reads them; by a pass that has failed, too.
+    replaced: Vec<Weak<Segment>>,
     /// Nothing is tried before this time.
     paused_until: Option<Timestamp>,
 }
@@ -36,8 +42,6 @@ struct Pass {
     erasures: Vec<(u64, Erased)>,
     /// First frames of the segments to look at.
     segments: VecDeque<u64>,
-    /// Files that were replaced, as long as somebody reads them.
-    replaced: Vec<Weak<Segment>>,
 }
 
 /// Whether erasures are to be carried out now. Half of the time is left for a disk that is full or slow.
@@ -59,7 +63,8 @@ impl Erasing {
         }
         if let Err(error) = self.step(partition, within, now) {
             tracing::warn!(partition = %partition.shared().site.label, %error, "failed to take erased records out of a segment; tried again later");
-            *self = Self { pass: None, paused_until: Some(Timestamp(now.0.saturating_add(half_in_us(2 * PAUSE)))) };
+            self.pass = None;
+            self.paused_until = Some(Timestamp(now.0.saturating_add(half_in_us(2 * PAUSE))));
         }
     }
 
@@ -71,13 +76,17 @@ impl Erasing {
                 None => Ok(()),
             };
         };
+        let begun = Instant::now();
         while let Some(base_frame) = pass.segments.pop_front() {
-            if pass.rewrite(partition, base_frame)? {
+            let replaced = pass.rewrite(partition, base_frame)?;
+            let is_enough = replaced.is_some() || begun.elapsed() >= STEP_MAX;
+            self.replaced.extend(replaced);
+            if is_enough {
                 return Ok(());
             }
         }
-        pass.replaced.retain(|segment| segment.strong_count() > 0);
-        if pass.replaced.is_empty() {
+        self.replaced.retain(|segment| segment.strong_count() > 0);
+        if self.replaced.is_empty() {
             partition.forget(&pass.erasures);
             tracing::info!(partition = %partition.shared().site.label, count = pass.erasures.len(), "erased records are gone from the files");
             self.pass = None;
@@ -113,18 +122,18 @@ impl Pass {
             writer.state().changes.erasures().filter(|(_, erased)| carried_out(erased)).collect()
         });
         let segments = segments[..segments.len() - 1].iter().map(|segment| segment.header.base_frame).collect();
-        (!erasures.is_empty()).then_some(Self { erasures, segments, replaced: Vec::new() })
+        (!erasures.is_empty()).then_some(Self { erasures, segments })
     }
 
-    /// Takes erased records out of a segment; whether there was anything to do.
-    fn rewrite(&mut self, partition: &Arc<Partition>, base_frame: u64) -> io::Result<bool> {
+    /// Takes erased records out of a segment; the one that was replaced, where there was anything to do.
+    fn rewrite(&self, partition: &Arc<Partition>, base_frame: u64) -> io::Result<Option<Weak<Segment>>> {
         let shared = partition.shared();
         let segments = shared.segments();
         // Retention may have been faster.
         let Some(at) = segments.iter().position(|segment| segment.header.base_frame == base_frame) else {
-            return Ok(false);
+            return Ok(None);
         };
-        let (Some(segment), Some(next)) = (segments.get(at), segments.get(at + 1)) else { return Ok(false) };
+        let (Some(segment), Some(next)) = (segments.get(at), segments.get(at + 1)) else { return Ok(None) };
         let range = segment.header.base_offset..next.header.base_offset;
         let erased: Vec<u64> =
             self.erasures.iter().map(|(offset, _)| *offset).filter(|offset| range.contains(offset)).collect();
@@ -134,16 +143,15 @@ impl Pass {
             self.erasures.iter().filter(|(_, erased)| in_patches(erased)).map(|(offset, _)| *offset).collect();
         let doomed = rewrite::find_doomed(segment, &erased, &patched)?;
         if doomed.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         if shared.space.left() < segment.log_bytes() {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "there is no room for a copy of the segment"));
         }
         tracing::info!(partition = %shared.site.label, base_frame, records = doomed.len(), "taking erased records out of a segment");
         let rewritten = rewrite::rewrite(&*shared.site.disk, segment, &doomed)?;
-        self.replaced.push(Arc::downgrade(segment));
         shared.replace_segment(Arc::new(rewritten));
-        Ok(true)
+        Ok(Some(Arc::downgrade(segment)))
     }
 }
 

@@ -491,7 +491,7 @@ impl Partition {
         self.roll_trimmed();
         let dropped = self.shared.take_droppable(now);
         self.shared.note_usage();
-        self.remove(&dropped);
+        self.remove(dropped);
     }
 
     /// When the last record of the oldest segment came, where that segment may go because the store needs room: only
@@ -508,13 +508,15 @@ impl Partition {
             return 0;
         }
         let dropped: Vec<_> = self.shared.take_oldest_for_room().into_iter().collect();
+        let bytes = dropped.iter().map(|segment| segment.log_bytes()).sum();
         self.shared.note_usage();
-        self.remove(&dropped);
-        dropped.iter().map(|segment| segment.log_bytes()).sum()
+        self.remove(dropped);
+        bytes
     }
 
-    /// Removes the files of segments that readers do not see any more.
-    fn remove(self: &Arc<Self>, dropped: &[Arc<Segment>]) {
+    /// Removes the files of segments that readers do not see any more. Each is let go before the next: one that is removed
+    /// keeps its descriptor as long as somebody holds it.
+    fn remove(self: &Arc<Self>, dropped: Vec<Arc<Segment>>) {
         if dropped.is_empty() {
             return;
         }

@@ -77,8 +77,10 @@ fn find_patches(segment: &Segment, patched: &BTreeSet<u64>, doomed: &mut Vec<Doo
 
 /// Puts stubs in the place of records. The segment gets no more frames, and its log is synced.
 pub fn rewrite(disk: &dyn Disk, segment: &Segment, doomed: &[Doomed]) -> io::Result<Segment> {
-    // They hold tags and index values. Made again from the new file.
+    // They hold tags and index values. Made again from the new file, beside which a crash must not leave them.
+    let dir = segment.path().parent().unwrap_or(Path::new("."));
     segment.remove_side_files()?;
+    disk.sync_dir(dir)?;
     let beside = segment.path().with_added_extension("tmp");
     if let Err(error) = write_beside(disk, segment, doomed, &beside) {
         // The room may be needed; a start removes it as well.
@@ -86,7 +88,7 @@ pub fn rewrite(disk: &dyn Disk, segment: &Segment, doomed: &[Doomed]) -> io::Res
         return Err(error);
     }
     disk.rename(&beside, segment.path())?;
-    disk.sync_dir(segment.path().parent().unwrap_or(Path::new(".")))?;
+    disk.sync_dir(dir)?;
     segment.reopened()
 }
 

@@ -126,10 +126,9 @@ impl Writer {
                 Verdict::Refuse(problem) => return self.answer_in_line(durability, reply, Err(problem)),
             }
         }
-        let next_offset = self.staged_tail.next_offset;
-        if let Some(expected) = expect_offset.filter(|expected| *expected != next_offset) {
+        if let Err(problem) = self.check_offset(expect_offset) {
             // In line: what it rests on may not be on the disk yet.
-            return self.answer_in_line(durability, reply, Err(Box::new(offset_mismatch(expected, next_offset))));
+            return self.answer_in_line(durability, reply, Err(problem));
         }
         let frame_len = draft.frame_len() as u64;
         let admitted = shared
@@ -142,6 +141,10 @@ impl Writer {
         if let Err(problem) = self.check_tags(shared, &draft) {
             return shared.refuse(reply, problem);
         }
+        if let Err(problem) = self.check_offset(expect_offset) {
+            // To make room, what was staged before was written, and that can fail.
+            return self.answer_in_line(durability, reply, Err(problem));
+        }
         let numbers = self.next_numbers(Timestamp::now());
         let what = What::Appended {
             offset: Some(numbers.base_offset),
@@ -149,6 +152,14 @@ impl Writer {
             duplicate: false,
         };
         self.stage(shared, draft, numbers, 0, durability, Some(Answer { reply, result: Ok(what) }));
+    }
+
+    fn check_offset(&self, expected: Option<u64>) -> Result<(), Box<Problem>> {
+        let next = self.staged_tail.next_offset;
+        match expected.filter(|expected| *expected != next) {
+            Some(expected) => Err(Box::new(offset_mismatch(expected, next))),
+            None => Ok(()),
+        }
     }
 
     fn trim(&mut self, shared: &Shared, before: u64, reply: Reply) {
@@ -414,6 +425,8 @@ impl Writer {
         if let Some(active) = self.active.as_ref().filter(|_| self.active_with_frames().is_none()) {
             // It holds no frame, but damage: the new one takes its name.
             recovery::keep_copy(&shared.site, active).map_err(|error| no_segment(shared, &error))?;
+            // Kept once, however often the new one is tried.
+            self.active = None;
         }
         self.begin_segment(shared).map_err(|error| no_segment(shared, &error))
     }

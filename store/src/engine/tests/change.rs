@@ -261,6 +261,24 @@ fn a_reader_with_the_old_file_open_does_not_see_what_was_erased() {
 }
 
 #[test]
+fn what_is_appended_after_a_first_change_that_found_no_descriptor_is_there_after_a_crash() {
+    let store = Store::new();
+    let namespace = store.namespace("orders");
+    append_numbered(&namespace, 0..1);
+    log(&namespace).seal().unwrap();
+    store.disk.faults.no_files_after_rename.store(true, Ordering::SeqCst);
+    assert_eq!(patch(&namespace, 0, At::Byte(0), b"R"), Err("overloaded".to_owned()));
+    store.disk.faults.opens_that_fail.store(0, Ordering::SeqCst);
+    append_numbered(&namespace, 1..3);
+    drop(namespace);
+    let store = store.restart();
+    let namespace = store.namespace("orders");
+    assert_eq!(read_all(&namespace), numbered(0..3));
+    patch(&namespace, 0, At::Byte(0), b"R").unwrap();
+    assert_eq!(read_all(&namespace)[0].1, b"Record 0");
+}
+
+#[test]
 fn a_rewrite_without_room_leaves_everything_as_it_was_and_is_tried_again() {
     let store = Store::new();
     let namespace = store.configured("orders", rolling());

@@ -8,6 +8,7 @@ use logstore_api::namespace::Retention;
 use rustix::io::Errno;
 
 use super::*;
+use crate::disk::PooledDisk;
 use crate::space::Room;
 
 impl Store {
@@ -289,6 +290,49 @@ fn whoever_finds_the_segment_full_does_not_wait_for_the_disk_and_nothing_changes
     }
     let sizes: Vec<usize> = read_all(&namespace).iter().map(|(_, record)| record.len()).collect();
     assert_eq!(sizes, [60_000, 60_000, 1, 60_000, 1]);
+}
+
+#[test]
+fn an_append_that_insists_on_an_offset_gets_no_other_when_those_before_it_find_no_room() {
+    let store = Store::new();
+    let namespace = store.configured("orders", small_segments());
+    append_numbered(&namespace, 0..1);
+    store.disk.faults.writes_that_fail.store(1, Ordering::SeqCst);
+    // Both are judged in one batch, and the second does not fit behind the first.
+    let [before, insists] = namespace.partition(0).unwrap().load(|_, _| {
+        [(&[7; 40_000][..], 1), (&[8; 30_000][..], 2)].map(|(record, offset)| {
+            let mut batch = Batch::new(None, namespace.salt(), 0);
+            batch.push(record, Attributes::default()).unwrap();
+            let (draft, durability) = (batch.finish().unwrap().draft, Durability::Synced);
+            let work = |reply| Work::Append { draft, producer: None, expect_offset: Some(offset), durability, reply };
+            namespace.partition(0).unwrap().submit(work)
+        })
+    });
+    let code = |answer: tokio::sync::oneshot::Receiver<Result<Done, Box<Problem>>>| {
+        answer.blocking_recv().unwrap().unwrap_err().code
+    };
+    assert_eq!([code(before), code(insists)], ["disk_full", "offset_mismatch"]);
+    append_numbered(&namespace, 1..2);
+    assert_eq!(read_all(&namespace), numbered(0..2));
+}
+
+#[test]
+fn segments_go_without_all_of_them_being_open_at_once() {
+    let (disk, dir) = (FaultyDisk::default(), Arc::new(tempfile::tempdir().unwrap()));
+    let pooled = Arc::new(PooledDisk::new(Arc::new(disk.clone()), 4));
+    let engine = Engine::start(pooled, dir.path().join("root"), StoreConfig::default()).unwrap();
+    let store = Store { engine, disk, dir };
+    let namespace = store.configured("orders", small_segments());
+    for _ in 0..60 {
+        submit(&namespace, &[&[7; 60_000]], Durability::Written).blocking_recv().unwrap().unwrap();
+    }
+    assert!(store.segments().len() >= 60);
+    trim(&namespace, 60).unwrap();
+    store.disk.faults.most_open.store(0, Ordering::SeqCst);
+    namespace.partition(0).unwrap().tend(Timestamp::now());
+    assert_eq!(store.segments().len(), 1);
+    let most = store.disk.faults.most_open.load(Ordering::SeqCst);
+    assert!(most < 20, "{most} files were open");
 }
 
 #[test]

@@ -84,6 +84,9 @@ impl Writer {
             // The first segment is yet to come.
             (None, _) => Ok(()),
             (Some(_), None) if !self.must_roll => {
+                // The new one takes its name. Where that fails half-way the old one may have none any more, and nothing
+                // may go there.
+                self.active = None;
                 self.begin_segment(shared).map_err(|error| no_segment(shared, &error))
             }
             (Some(_), _) => self.roll(shared),
