@@ -28,6 +28,14 @@ pub struct Share {
 }
 
 impl Share {
+    /// Gives back what is more than so many bytes of it.
+    #[must_use]
+    pub fn shrunk(mut self, bytes: usize) -> Self {
+        let less = self.node.num_permits().saturating_sub(bytes.div_ceil(IN_FLIGHT_UNIT).max(1));
+        drop(self.node.split(less));
+        self
+    }
+
     /// For whoever holds it on.
     pub fn into_permit(self) -> Held {
         let Self { node, namespace } = self;
@@ -126,6 +134,23 @@ mod tests {
         assert!(budgets.read(1).await.is_ok(), "reads have a budget of their own");
         drop(all);
         assert!(budgets.append(1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_needed_of_a_share_is_given_back() {
+        let budgets = Budgets::default();
+        let left = || budgets.follow.available_permits();
+        let all = left();
+        let share = budgets.follow(10 * IN_FLIGHT_UNIT).await.unwrap();
+        assert_eq!(left(), all - 10);
+        let share = share.shrunk(IN_FLIGHT_UNIT + 1);
+        assert_eq!(left(), all - 2);
+        let share = share.shrunk(usize::MAX);
+        assert_eq!(left(), all - 2);
+        let share = share.shrunk(0);
+        assert_eq!(left(), all - 1);
+        drop(share);
+        assert_eq!(left(), all);
     }
 
     #[tokio::test]

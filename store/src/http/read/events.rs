@@ -15,8 +15,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use logstore_api::Problem;
+use logstore_api::limits::RECORD_BYTES_MAX;
 use logstore_api::read::{Level, Order};
+use logstore_api::{Code, Problem};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -96,23 +97,33 @@ impl Follower {
                 Err(problem) => {
                     let mut last = Vec::new();
                     error_event(&mut last, self.next.checked_sub(1), &problem);
-                    let _ = self.give(last).await;
+                    if let Ok(share) = self.share(last.len()).await {
+                        let _ = self.pieces.send((last.into(), share)).await;
+                    }
                     return;
                 }
             };
-            if self.give(piece).await.is_none() {
+            // It waits until the reader has taken what came before.
+            if self.pieces.send(piece).await.is_err() {
                 return;
             }
         }
     }
 
-    async fn next_piece(&mut self) -> Result<Vec<u8>, Problem> {
-        let Some(view) = self.more().await? else { return Ok(b":\n\n".to_vec()) };
+    async fn next_piece(&mut self) -> Result<Piece, Problem> {
+        let Some(view) = self.more().await? else {
+            let comment = Bytes::from_static(b":\n\n");
+            let share = self.share(comment.len()).await?;
+            return Ok((comment, share));
+        };
         let (namespace, partition) = (Arc::clone(&self.namespace), Arc::clone(&self.partition));
         let (printer, next) = (self.printer.clone(), self.next);
+        // Before it is made: many who follow one log want the same large record at the same time.
+        let share = self.share(piece_bytes_at_most(&partition, Range { from: next, until: view.end })).await?;
         let (next, piece) = blocking(move || piece(&namespace, &partition, &printer, next, view)).await?;
         self.next = next;
-        Ok(piece)
+        let share = share.shrunk(piece.len());
+        Ok((piece.into(), share))
     }
 
     /// Waits for records; `None` where none came for a while.
@@ -130,11 +141,16 @@ impl Follower {
         }
     }
 
-    /// Waits for memory, and until the reader has taken what came before; `None` when there is no reader.
-    async fn give(&self, piece: Vec<u8>) -> Option<()> {
-        let share = self.app.budgets.follow(piece.len()).await?;
-        self.pieces.send((piece.into(), share)).await.ok()
+    /// Waits for memory.
+    async fn share(&self, bytes: usize) -> Result<Share, Problem> {
+        let none = || Problem::new(Code::Draining, "the store is stopping; follow again when it is back");
+        self.app.budgets.follow(bytes).await.ok_or_else(none)
     }
+}
+
+/// What a piece takes at most, as far as that can be told before it is read; text may write several bytes for one.
+fn piece_bytes_at_most(partition: &Partition, range: Range) -> usize {
+    partition.bytes_at_most(range).unwrap_or(RECORD_BYTES_MAX).clamp(PIECE_BYTES_MAX, RECORD_BYTES_MAX)
 }
 
 /// Reads a piece, and what stops it becomes an event; blocking. Says where to go on.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::side::SideFile;
 use super::{Finding, Kept};
-use crate::disk::{Disk, DiskFile, Open};
+use crate::disk::{self, Disk, DiskFile, Open};
 
 /// Bytes of a page on disk.
 pub const PAGE_LEN: usize = 4096;
@@ -127,6 +127,9 @@ pub struct PagedFile {
     finding: Arc<Finding>,
     path: PathBuf,
     identity: Identity,
+    /// The file that was opened, where the disk can tell: a later one of its name is of the same segment, so that pages
+    /// of both verify, but they do not fit together.
+    opened: Option<disk::Identity>,
     /// What its footer says.
     pub footer: Footer,
     /// Whose its pages are in the cache.
@@ -146,8 +149,8 @@ impl PagedFile {
         let footer = read_footer(&*file, identity)?.filter(|footer| footer.log_bytes == log_bytes);
         let footer = footer.ok_or_else(|| damaged(&path))?;
         let (disk, finding) = (Arc::clone(disk), Arc::clone(finding));
-        let id = finding.next_id();
-        Ok(Self { disk, finding, path, identity, footer, id })
+        let (opened, id) = (file.identity().ok(), finding.next_id());
+        Ok(Self { disk, finding, path, identity, opened, footer, id })
     }
 
     /// Fills `bytes` from a position in the content.
@@ -200,6 +203,9 @@ impl PagedFile {
         }
         let first = number / PAGES_READ * PAGES_READ;
         let file = self.disk.open(&self.path, Open::Read)?;
+        if file.identity().ok() != self.opened {
+            return Err(io::Error::other(format!("{} was written again meanwhile", self.path.display())));
+        }
         let mut wanted = None;
         for (number_here, page) in read_pages(&*file, self.identity, &self.footer, first)? {
             let page: Option<Arc<[u8]>> = page.map(Arc::from);

@@ -207,3 +207,24 @@ fn every_flipped_bit_of_a_side_file_is_noticed() {
     let other = SideSite { seed: site.seed + 1, ..site.clone() };
     assert!(other.load(BASE, LOG_BYTES).is_err(), "of another segment");
 }
+
+/// A search goes on while the segment it reads is rewritten, and its side files with it.
+#[test]
+fn pages_of_a_later_file_of_the_same_name_are_not_taken_for_those_of_the_one_that_was_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, disk): (_, Arc<dyn Disk>) = (dir.path().join("file"), Arc::new(RealDisk));
+    let identity = paged::Identity { magic: 1, seed: 2 };
+    let footer = paged::Footer { log_bytes: LOG_BYTES, ..paged::Footer::default() };
+    let write = |byte: u8| {
+        let bytes = paged::encode(identity, &vec![byte; 40 * paged::PAGE_LEN], footer);
+        disk.replace(&path, &bytes).unwrap();
+    };
+    write(1);
+    let finding = Finding::new(FindLimits::default());
+    let open = || paged::PagedFile::open(&disk, &finding, path.clone(), identity, LOG_BYTES).unwrap();
+    let file = open();
+    assert_eq!(file.array::<1>(0).unwrap(), [1]);
+    write(2);
+    assert!(file.array::<1>(30 * paged::PAGE_LEN as u64).is_err());
+    assert_eq!(open().array::<1>(30 * paged::PAGE_LEN as u64).unwrap(), [2]);
+}
