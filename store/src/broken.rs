@@ -15,6 +15,12 @@ pub enum Broken {
     DamageCutOff,
     /// A new segment is begun without a sync of the last.
     RollWithoutSync,
+    /// A segment without its erased records gets the name of the old one before it is synced.
+    RewriteWithoutSync,
+    /// It gets the name before it is written.
+    RenamedBeforeWritten,
+    /// A patch that is lost leaves the record as it was before.
+    LostPatchIgnored,
 }
 
 #[cfg(feature = "broken")]

@@ -489,7 +489,8 @@ impl Replay {
             _ if frames == 0 || frames == 1 && offsets > 0 => None,
             _ => Some(doubt),
         };
-        if let Some(change) = change.filter(|_| self.state.changes.has_begun()) {
+        if let Some(change) = change.filter(|_| self.state.changes.has_begun() && !broken::is(Broken::LostPatchIgnored))
+        {
             if let Change::Doubt(Doubt { until, .. }) = change {
                 tracing::error!(
                     until,

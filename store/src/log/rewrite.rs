@@ -14,6 +14,7 @@ use logstore_api::frame::{Kind, RecordView, erase_record};
 use super::cursor::Step;
 use super::scan::Found;
 use super::segment::Segment;
+use crate::broken::{self, Broken};
 use crate::disk::{Disk, Open};
 
 /// A record that becomes a stub.
@@ -87,13 +88,18 @@ pub fn rewrite(disk: &dyn Disk, segment: &Segment, doomed: &[Doomed]) -> io::Res
         let _ = disk.remove_file(&beside);
         return Err(error);
     }
-    disk.rename(&beside, segment.path())?;
+    if !broken::is(Broken::RenamedBeforeWritten) {
+        disk.rename(&beside, segment.path())?;
+    }
     disk.sync_dir(dir)?;
     segment.reopened()
 }
 
 fn write_beside(disk: &dyn Disk, segment: &Segment, doomed: &[Doomed], beside: &Path) -> io::Result<()> {
     let (old, new) = (Arc::clone(segment.file()), disk.open(beside, Open::Create)?);
+    if broken::is(Broken::RenamedBeforeWritten) {
+        disk.rename(beside, segment.path())?;
+    }
     old.copy_range(&*new, 0, segment.log_bytes())?;
     let salt = segment.header.salt;
     for Doomed { position, len } in doomed {
@@ -109,6 +115,9 @@ fn write_beside(disk: &dyn Disk, segment: &Segment, doomed: &[Doomed], beside: &
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a record that should become a stub is none"));
         }
         new.write_all_at(&mut [IoSlice::new(&record)], *position)?;
+    }
+    if broken::is(Broken::RewriteWithoutSync) {
+        return Ok(());
     }
     new.sync_data()
 }

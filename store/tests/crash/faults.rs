@@ -10,14 +10,14 @@ use super::oracle::{After, Model};
 use super::random;
 use super::rng::Rng;
 use super::run::Run;
-use super::script::{self, SPACES, Step, perform};
+use super::script::{self, PLACES, SPACES, Step, perform};
 
 const FAULTS: [Fault; 5] = [Fault::Io, Fault::Full, Fault::Interrupted, Fault::Short, Fault::FullAfterHalf];
 
 /// The first round of the fixed script, in which everything happens once.
 fn steps() -> Vec<Step> {
     let mut steps = script::fixed_script();
-    steps.truncate(41);
+    steps.truncate(2 + script::ROUND);
     steps
 }
 
@@ -69,13 +69,16 @@ fn go_on(run: &mut Run, fault: Fault) -> Result<(), String> {
     run.disk.free();
     run.check_view().or_else(|_| run.check_view())?;
     for space in SPACES {
-        let config = script::config(Durability::Written, Default::default());
+        let config = script::config(space, Durability::Written, Default::default());
         again(run, || run.put(space, config.clone()))?;
-        let op = run.append(space, 1, 30, Durability::Synced, None).map_err(|problem| format!("{space}: {problem}"))?;
+    }
+    for place in PLACES {
+        let op =
+            run.append(place, 1, 30, Durability::Synced, None).map_err(|problem| format!("{place:?}: {problem}"))?;
         run.run_jobs();
         // A device that fails freezes a log; one that is full, or slow, does not.
-        if fault != Fault::Io && !run.log().model.is_acked(space, op) {
-            return Err(format!("{space} takes no more appends"));
+        if fault != Fault::Io && !run.log().model.is_acked(place, op) {
+            return Err(format!("{place:?} takes no more appends"));
         }
     }
     run.check_view()
@@ -100,8 +103,7 @@ fn check(call: usize, kind: Call, fault: Fault) -> Result<(), String> {
 fn each_call_may_fail_once() {
     let calls = run_with(None, After::Kill).unwrap().disk.calls();
     let (mut count, mut failures) = (0, Vec::new());
-    // A plain `cargo test` takes each fifth, `make test` all.
-    let every = if random::thorough() { 1 } else { 5 };
+    let every = random::every(2, 7);
     for (number, call) in calls.iter().enumerate().step_by(every) {
         for fault in FAULTS.into_iter().filter(|fault| call.can(*fault)) {
             count += 1;
@@ -110,5 +112,5 @@ fn each_call_may_fail_once() {
         }
     }
     assert!(failures.is_empty(), "{} of {count}:\n{}", failures.len(), failures.join("\n"));
-    println!("{count} faults in {} calls: no promise broken", calls.len());
+    random::say(&format!("{count} faults in {} calls: no promise broken", calls.len()));
 }

@@ -3,6 +3,7 @@
 //! `LOGSTORE_CRASH_STATES=N` says how many states to look at, `LOGSTORE_SEED=S` where to begin; the seed that a failure
 //! prints repeats exactly it.
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -65,9 +66,9 @@ pub(crate) fn examine(image: Image, model: &Model, after: After, again: bool, rn
     let mut run = Run::start(image, model.clone(), again)?;
     run.check_all(after)?;
     run.retry_producers()?;
-    for space in script::SPACES {
-        let _ = run.append(space, 1, 30, logstore_api::Durability::Synced, None);
-        let _ = run.append(space, 3, 30, logstore_api::Durability::Written, Some(7));
+    for place in script::PLACES {
+        let _ = run.append(place, 1, 30, logstore_api::Durability::Synced, None);
+        let _ = run.append(place, 3, 30, logstore_api::Durability::Written, Some(7));
         run.run_jobs();
     }
     run.end_process(rng.chance(1, 2));
@@ -137,9 +138,16 @@ fn number_from(variable: &str) -> Option<u64> {
     Some(text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
-/// Whether more is wanted than a plain `cargo test` looks at.
-pub(crate) fn thorough() -> bool {
-    number_from("LOGSTORE_CRASH_STATES").is_some()
+/// Of so many states one is looked at: as `LOGSTORE_CRASH_EVERY` says, or enough of them for `make test`, or few for
+/// `cargo test`.
+pub(crate) fn every(made: usize, plain: usize) -> usize {
+    let of_this_run = if number_from("LOGSTORE_CRASH_STATES").is_some() { made } else { plain };
+    number_from("LOGSTORE_CRASH_EVERY").map_or(of_this_run, |every| usize::try_from(every.max(1)).unwrap())
+}
+
+/// Says what was looked at, also where the output of tests is not shown.
+pub(crate) fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 #[test]
@@ -173,5 +181,5 @@ fn random_crashes_break_no_promise() {
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     let (states, last) = (states.into_inner(), next.into_inner() - 1);
     assert!(!failed.into_inner(), "a promise was broken, see above");
-    println!("{states} crash states of seeds {first} to {last}: no promise broken, in {:?}", begun.elapsed());
+    say(&format!("{states} crash states of seeds {first} to {last}: no promise broken, in {:?}", begun.elapsed()));
 }

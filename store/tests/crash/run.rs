@@ -3,17 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use logstore_api::config::StoreConfig;
-use logstore_api::frame::Producer;
+use logstore_api::frame::{Meta, Producer};
 use logstore_api::namespace::PutNamespace;
 use logstore_api::{Code, Durability, NamespaceConfig, NamespaceName, Problem, Timestamp};
 use logstore_store::engine::Engine;
-use logstore_store::engine::batch::{Attributes, Batch};
+use logstore_store::engine::batch::{Attributes, Batch, Ready};
 use logstore_store::engine::namespace::Namespace;
 use logstore_store::log::Partition;
+use logstore_store::log::cursor::LogRecord;
+use logstore_store::log::find::expression::Expression;
+use logstore_store::log::find::ordinals::Direction;
+use logstore_store::log::find::select::{IndexRange, Selection};
+use logstore_store::log::modify::{At, EraseRequest, PatchRequest, Target};
 use logstore_store::log::read::{Flow, Range};
-use logstore_store::log::shared::Published;
 use logstore_store::log::sync::SyncPool;
 use logstore_store::log::work::{Done, What, Work};
 use tokio::sync::oneshot::Receiver;
@@ -21,16 +26,40 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::disk::SimDisk;
 use super::image::Image;
-use super::oracle::{After, Event, Found, Frame, Model, Shown};
+use super::oracle::{After, Change, Event, Found, Frame, Model, Place, Shown};
+use super::rng::Rng;
+
+/// The bytes of erased records go within this time, and half of it is left for trouble.
+const ERASE_WITHIN: Duration = Duration::from_secs(3600);
+/// Steps of carrying out erasures in each round of housekeeping.
+const ERASING_STEPS: usize = 4;
 
 type Answer = Receiver<Result<Done, Box<Problem>>>;
+
+/// What an answer is about.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Append(u32),
+    Change { offset: u64, number: u32 },
+}
+
+/// How a record is patched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patch {
+    /// At the end, with so many bytes.
+    AtEnd(usize),
+    /// At this byte behind the first eight, which say whose record it is, modulo its length; so many bytes.
+    Inside(usize, usize),
+    /// The whole payload.
+    Whole,
+}
 
 /// What the user knows, and how the disk looked before each call that changed it.
 #[derive(Default)]
 pub(crate) struct Log {
     pub(crate) model: Model,
     events: Vec<Event>,
-    waiting: Vec<(&'static str, u32, Answer)>,
+    waiting: Vec<(Place, Asked, Answer)>,
     looks: Vec<(Image, usize)>,
 }
 
@@ -42,24 +71,28 @@ impl Log {
 
     /// Takes in the answers that have come.
     fn settle(&mut self) {
-        for (space, op, mut answer) in std::mem::take(&mut self.waiting) {
+        for (place, asked, mut answer) in std::mem::take(&mut self.waiting) {
             match answer.try_recv() {
-                Ok(result) => self.note_answer(space, op, result),
-                Err(TryRecvError::Empty) => self.waiting.push((space, op, answer)),
+                Ok(result) => self.note_answer(place, asked, result),
+                Err(TryRecvError::Empty) => self.waiting.push((place, asked, answer)),
                 // The process has ended, or the namespace is gone.
                 Err(TryRecvError::Closed) => {}
             }
         }
     }
 
-    fn note_answer(&mut self, space: &'static str, op: u32, result: Result<Done, Box<Problem>>) {
-        match result {
-            Ok(Done { what: What::Appended { offset: Some(offset), .. }, durable_end, .. }) => {
-                self.note(Event::Acked { space, op, offset, durable_end });
+    fn note_answer(&mut self, place: Place, asked: Asked, result: Result<Done, Box<Problem>>) {
+        match (asked, result) {
+            (Asked::Append(op), Ok(Done { what: What::Appended { offset: Some(offset), .. }, durable_end, .. })) => {
+                self.note(Event::Acked { place, op, offset, durable_end });
             }
-            Ok(_) => {}
-            Err(problem) if problem.is(Code::OutcomeUnknown) => {}
-            Err(_) => self.note(Event::Refused { space, op }),
+            (Asked::Change { offset, number }, Ok(Done { what: What::Patched { .. } | What::Erased { .. }, .. })) => {
+                self.note(Event::Changed { place, offset, number });
+            }
+            (_, Ok(_)) => {}
+            (_, Err(problem)) if problem.is(Code::OutcomeUnknown) => {}
+            (Asked::Append(op), Err(_)) => self.note(Event::Refused { place, op }),
+            (Asked::Change { offset, number }, Err(_)) => self.note(Event::ChangeRefused { place, offset, number }),
         }
     }
 }
@@ -72,7 +105,7 @@ pub(crate) struct Run {
     pool: Arc<SyncPool>,
     engine: Option<Arc<Engine>>,
     /// The next sequence of each producer, and how often it had to begin again.
-    producers: BTreeMap<(&'static str, u8), (u64, u128)>,
+    producers: BTreeMap<(Place, u8), (u64, u128)>,
 }
 
 fn text(problem: &Problem) -> String {
@@ -131,9 +164,9 @@ impl Run {
         self.engine().get(&namespace_name(space))
     }
 
-    fn partition(&self, space: &str) -> Result<(Arc<Namespace>, Arc<Partition>), Problem> {
+    fn partition(&self, (space, number): Place) -> Result<(Arc<Namespace>, Arc<Partition>), Problem> {
         let namespace = self.namespace(space)?;
-        let partition = Arc::clone(namespace.partition(0)?);
+        let partition = Arc::clone(namespace.partition(number)?);
         Ok((namespace, partition))
     }
 
@@ -155,30 +188,25 @@ impl Run {
 
     pub(crate) fn append(
         &mut self,
-        space: &'static str,
+        place: Place,
         count: u32,
         len: usize,
         level: Durability,
         producer: Option<u8>,
     ) -> Result<u32, Problem> {
         let op = self.log().model.next_op;
-        let producer = producer.map(|number| self.next_of_producer(space, number, op, count));
+        let producer = producer.map(|number| self.next_of_producer(place, number, op, count));
         let frame = Arc::new(Frame { op, count, len, level, producer });
-        self.send(space, frame)
+        self.send(place, frame)
     }
 
     /// Sends a frame, perhaps again; its answer is taken in when it comes.
-    pub(crate) fn send(&self, space: &'static str, frame: Arc<Frame>) -> Result<u32, Problem> {
-        let (namespace, partition) = self.partition(space)?;
+    pub(crate) fn send(&self, place: Place, frame: Arc<Frame>) -> Result<u32, Problem> {
+        let (namespace, partition) = self.partition(place)?;
         namespace.check_append()?;
-        let mut batch = Batch::new(frame.producer, namespace.salt(), 0);
-        for index in 0..frame.count {
-            let attributes = Attributes { key: frame.key(index), tags: frame.tags(), ..Attributes::default() };
-            batch.push(&frame.payload(index), attributes)?;
-        }
-        let ready = batch.finish()?;
+        let ready = ready(&namespace, &frame)?;
         let (op, durability) = (frame.op, frame.level);
-        self.note(Event::Submitted { space, frame });
+        self.note(Event::Submitted { place, frame });
         let answer = partition.submit(|reply| Work::Append {
             draft: ready.draft,
             producer: ready.producer,
@@ -186,26 +214,77 @@ impl Run {
             durability,
             reply,
         });
-        let mut log = self.log();
-        log.waiting.push((space, op, answer));
-        log.settle();
+        self.wait_for(place, Asked::Append(op), answer);
         Ok(op)
     }
 
-    fn next_of_producer(&mut self, space: &'static str, number: u8, op: u32, count: u32) -> Producer {
-        let (seq, id) = self.producers.entry((space, number)).or_insert((0, u128::from(op) + 1));
+    fn wait_for(&self, place: Place, asked: Asked, answer: Answer) {
+        let mut log = self.log();
+        log.waiting.push((place, asked, answer));
+        log.settle();
+    }
+
+    /// Patches one of the records that are there.
+    pub(crate) fn patch(&self, place: Place, which: usize, patch: Patch, level: Durability) -> Result<(), Problem> {
+        let (namespace, partition) = self.partition(place)?;
+        namespace.check_append()?;
+        let Some(offset) = self.choose(place, &partition, which) else { return Ok(()) };
+        let payload = self.log().model.life(place).and_then(|life| life.payload_with_all(offset));
+        let (Ok(Some(Target::Standing { data_len, alloc_len })), Some(payload)) = (partition.target(offset), payload)
+        else {
+            return Ok(());
+        };
+        let number = self.log().model.next_change;
+        let (at, bytes) = patch.bytes(&payload, number);
+        self.note(Event::Changing {
+            place,
+            offset,
+            number,
+            change: Change::Patch { at, bytes: bytes.as_slice().into() },
+            level,
+        });
+        let at = at.map_or(At::End, |at| At::Byte(at as u64));
+        let request = PatchRequest { offset, data_len, alloc_len, at, bytes: bytes.into(), if_match: None };
+        let answer = partition.submit(|reply| Work::Patch { request, durability: level, reply });
+        self.wait_for(place, Asked::Change { offset, number }, answer);
+        Ok(())
+    }
+
+    /// Erases one of the records that are there.
+    pub(crate) fn erase(&self, place: Place, which: usize, level: Durability) -> Result<(), Problem> {
+        let (_, partition) = self.partition(place)?;
+        let Some(offset) = self.choose(place, &partition, which) else { return Ok(()) };
+        let number = self.log().model.next_change;
+        self.note(Event::Changing { place, offset, number, change: Change::Erase, level });
+        let request = EraseRequest { offset, if_match: None };
+        let answer = partition.submit(|reply| Work::Erase { request, durability: level, reply });
+        self.wait_for(place, Asked::Change { offset, number }, answer);
+        Ok(())
+    }
+
+    /// The newest record that is there and can be changed for 0, the one before for 1, and so on, round and round.
+    fn choose(&self, place: Place, partition: &Partition, which: usize) -> Option<u64> {
+        let start = partition.published().borrow().start;
+        let mut offsets = self.log().model.life(place)?.changeable(start);
+        offsets.sort_unstable();
+        let count = offsets.len();
+        offsets.into_iter().rev().nth(which % count.max(1))
+    }
+
+    fn next_of_producer(&mut self, place: Place, number: u8, op: u32, count: u32) -> Producer {
+        let (seq, id) = self.producers.entry((place, number)).or_insert((0, u128::from(op) + 1));
         let producer = Producer { id: *id, seq: *seq, epoch: 0 };
         *seq += u64::from(count);
         producer
     }
 
-    pub(crate) fn trim(&self, space: &'static str, before: u64) -> Result<(), Problem> {
-        let (_, partition) = self.partition(space)?;
-        self.note(Event::Trimming { space, before });
+    pub(crate) fn trim(&self, place: Place, before: u64) -> Result<(), Problem> {
+        let (_, partition) = self.partition(place)?;
+        self.note(Event::Trimming { place, before });
         let mut answer = partition.submit(|reply| Work::Trim { before, reply });
         self.run_jobs();
         match answer.try_recv() {
-            Ok(Ok(Done { what: What::Trimmed { .. }, .. })) => self.note(Event::Trimmed { space, before }),
+            Ok(Ok(Done { what: What::Trimmed { .. }, .. })) => self.note(Event::Trimmed { place, before }),
             Ok(Ok(other)) => panic!("{other:?}"),
             Ok(Err(problem)) => return Err(*problem),
             Err(error) => panic!("a trim has no answer: {error}"),
@@ -213,25 +292,36 @@ impl Run {
         Ok(())
     }
 
-    pub(crate) fn end(&self, space: &str) -> u64 {
-        self.partition(space).map_or(0, |(_, partition)| partition.published().borrow().end)
+    pub(crate) fn end(&self, place: Place) -> u64 {
+        self.partition(place).map_or(0, |(_, partition)| partition.published().borrow().end)
     }
 
     /// What housekeeping does each second.
-    pub(crate) fn tend(&self, space: &'static str, later_seconds: i64) -> Result<(), Problem> {
-        let (_, partition) = self.partition(space)?;
-        self.note(Event::Dropping { space, until: partition.published().borrow().end });
-        partition.tend(Timestamp(Timestamp::now().0 + later_seconds * 1_000_000));
+    pub(crate) fn tend(&self, place: Place, later_seconds: i64) -> Result<(), Problem> {
+        let (_, partition) = self.partition(place)?;
+        self.note(Event::Dropping { place, until: partition.published().borrow().end });
+        let now = Timestamp(Timestamp::now().0 + later_seconds * 1_000_000);
+        // One segment at a time, and then what was carried out is forgotten.
+        for _ in 0..ERASING_STEPS {
+            partition.carry_out_erasures(ERASE_WITHIN, now);
+        }
+        partition.tend(now);
         self.log().settle();
         Ok(())
+    }
+
+    /// Ends the active segment.
+    pub(crate) fn seal(&self, place: Place) -> Result<(), Problem> {
+        let (_, partition) = self.partition(place)?;
+        let sealed = partition.seal();
+        self.log().settle();
+        sealed.map(drop)
     }
 
     /// What housekeeping does five times a second.
     pub(crate) fn sync_in_background(&self) {
         for namespace in self.engine().namespaces() {
-            if let Some(partition) = namespace.opened(0) {
-                partition.sync_in_background();
-            }
+            namespace.all_opened().for_each(|partition| partition.sync_in_background());
         }
         self.run_jobs();
     }
@@ -253,12 +343,10 @@ impl Run {
     pub(crate) fn end_process(&mut self, orderly: bool) {
         if orderly && let Some(engine) = &self.engine {
             engine.stop();
-            let model = self.log().model.clone();
-            let ended = |space: &&str| self.opened(space).is_some_and(|now| now.durable_end == now.end);
-            let ended: Vec<&'static str> = model.names().filter(ended).collect();
+            let ended: Vec<Place> = self.places().into_iter().filter(|place| self.is_all_durable(*place)).collect();
             let mut log = self.log();
             log.settle();
-            ended.into_iter().for_each(|space| log.note(Event::Stopped { space }));
+            ended.into_iter().for_each(|place| log.note(Event::Stopped { place }));
         }
         drop(self.pool.take_waiting());
         self.engine = None;
@@ -269,9 +357,17 @@ impl Run {
         self.producers.clear();
     }
 
-    fn opened(&self, space: &str) -> Option<Published> {
-        let namespace = self.namespace(space).ok()?;
-        namespace.opened(0).map(|partition| *partition.published().borrow())
+    fn is_all_durable(&self, (space, number): Place) -> bool {
+        let opened = |namespace: &Namespace| namespace.opened(number).map(|partition| *partition.published().borrow());
+        let opened = self.namespace(space).ok().and_then(|namespace| opened(&namespace));
+        opened.is_some_and(|now| now.durable_end == now.end)
+    }
+
+    /// The logs of all namespaces that there are.
+    fn places(&self) -> Vec<Place> {
+        let model = self.log().model.clone();
+        let count = |space| self.namespace(space).map_or(0, |namespace| namespace.partition_count());
+        model.names().flat_map(|space| (0..count(space)).map(move |number| (space, number))).collect()
     }
 
     // What its user sees.
@@ -287,10 +383,12 @@ impl Run {
             let namespace = self.namespace(space).ok();
             model.check_space(space, namespace.as_ref().map(|namespace| namespace.config()).as_ref())?;
             let Some(namespace) = namespace else { continue };
-            let found = show(&namespace)?;
-            model.check(space, &found, after)?;
             self.note(Event::Configured { space, config: namespace.config() });
-            self.note(Event::Found { space, found: Arc::new(found) });
+            for number in 0..namespace.partition_count() {
+                let (place, found) = ((space, number), show(&namespace, number)?);
+                model.check(place, &found, after)?;
+                self.note(Event::Found { place, found: Arc::new(found) });
+            }
         }
         // What is not there now is gone for good.
         for space in model.names() {
@@ -304,10 +402,9 @@ impl Run {
     /// Holds what a running store shows against all promises, without taking it for one.
     pub(crate) fn check_view(&self) -> Result<(), String> {
         let model = self.log().model.clone();
-        for space in model.names() {
-            if let Ok(namespace) = self.namespace(space) {
-                model.check(space, &show(&namespace)?, After::Kill)?;
-            }
+        for (space, number) in self.places() {
+            let namespace = self.namespace(space).map_err(|problem| text(&problem))?;
+            model.check((space, number), &show(&namespace, number)?, After::Kill)?;
         }
         Ok(())
     }
@@ -315,33 +412,27 @@ impl Run {
     /// Sends again what producers have sent: what is there is a duplicate, what is not there is none.
     pub(crate) fn retry_producers(&self) -> Result<(), String> {
         let model = self.log().model.clone();
-        for space in model.names() {
-            let Ok(namespace) = self.namespace(space) else { continue };
-            if namespace.check_append().is_err() {
+        for place in self.places() {
+            let Some(life) = model.life(place) else { continue };
+            if self.namespace(place.0).and_then(|namespace| namespace.check_append()).is_err() {
                 continue;
             }
-            let life = model.life(space).expect("it is in the model");
             for (frame, known) in life.of_producers() {
-                self.retry(space, &frame, known).map_err(|what| format!("{space}: {what}"))?;
+                self.retry(place, &frame, known).map_err(|what| format!("{place:?}: {what}"))?;
             }
         }
         Ok(())
     }
 
-    fn retry(&self, space: &'static str, frame: &Arc<Frame>, known: Option<u64>) -> Result<(), String> {
-        let (namespace, partition) = self.partition(space).map_err(|problem| text(&problem))?;
-        let mut batch = Batch::new(frame.producer, namespace.salt(), 0);
-        for index in 0..frame.count {
-            let attributes = Attributes { key: frame.key(index), tags: frame.tags(), ..Attributes::default() };
-            batch.push(&frame.payload(index), attributes).map_err(|problem| text(&problem))?;
-        }
-        let ready = batch.finish().map_err(|problem| text(&problem))?;
+    fn retry(&self, place: Place, frame: &Arc<Frame>, known: Option<u64>) -> Result<(), String> {
+        let (namespace, partition) = self.partition(place).map_err(|problem| text(&problem))?;
+        let ready = ready(&namespace, frame).map_err(|problem| text(&problem))?;
         let published = *partition.published().borrow();
         // What was trimmed may have been lost before.
         let known = known.filter(|known| known + u64::from(frame.count) > published.start);
         if known.is_none() {
             let frame = Arc::new(Frame { level: Durability::Synced, ..(**frame).clone() });
-            self.note(Event::Submitted { space, frame });
+            self.note(Event::Submitted { place, frame });
         }
         let mut answer = partition.submit(|reply| Work::Append {
             draft: ready.draft,
@@ -365,7 +456,7 @@ impl Run {
                 if offset < published.end {
                     return Err(format!("the retry of append {op} got offset {offset} of {published:?}"));
                 }
-                self.note(Event::Acked { space, op, offset, durable_end });
+                self.note(Event::Acked { place, op, offset, durable_end });
             }
             // It was trimmed before its answer came.
             (None, Ok(Done { what: What::Appended { offset: Some(offset), .. }, .. })) if offset < published.start => {}
@@ -376,7 +467,7 @@ impl Run {
             (Some(known), Err(problem)) => {
                 return Err(format!("append {op} is at {known}, but its retry is refused: {}", text(&problem)));
             }
-            (None, Err(_)) => self.note(Event::Refused { space, op }),
+            (None, Err(_)) => self.note(Event::Refused { place, op }),
         }
         Ok(())
     }
@@ -422,9 +513,38 @@ impl Moments {
     }
 }
 
-/// Everything that a namespace shows.
-pub(crate) fn show(namespace: &Namespace) -> Result<Found, String> {
-    let partition = namespace.partition(0).map_err(|problem| format!("{}: {}", namespace.name(), text(&problem)))?;
+/// What an append sends.
+fn ready(namespace: &Namespace, frame: &Frame) -> Result<Ready, Problem> {
+    let mut batch = Batch::new(frame.producer, namespace.salt(), 0);
+    for index in 0..frame.count {
+        let attributes = Attributes {
+            key: frame.key(index),
+            tags: frame.tags(),
+            indices: frame.indices(index),
+            alloc: frame.alloc(),
+        };
+        batch.push(&frame.payload(index), attributes)?;
+    }
+    batch.finish()
+}
+
+impl Patch {
+    /// Where it goes, and its bytes, by which it is known.
+    fn bytes(self, payload: &[u8], number: u32) -> (Option<usize>, Vec<u8>) {
+        let mut rng = Rng::new(u64::from(number) << 32 | 0x7a);
+        let mut bytes = |count: usize| (0..count).map(|_| rng.next().to_le_bytes()[0]).collect::<Vec<u8>>();
+        match self {
+            Self::AtEnd(count) => (None, bytes(count)),
+            Self::Inside(at, count) => (Some(8 + at % (payload.len() - 7)), bytes(count)),
+            Self::Whole => (Some(0), [&payload[..8], &bytes(payload.len() - 8)].concat()),
+        }
+    }
+}
+
+/// Everything that a log shows.
+pub(crate) fn show(namespace: &Namespace, number: u32) -> Result<Found, String> {
+    let name = format!("{}/{number}", namespace.name());
+    let partition = namespace.partition(number).map_err(|problem| format!("{name}: {}", text(&problem)))?;
     let published = *partition.published().borrow();
     let mut found = Found {
         start: published.start,
@@ -434,39 +554,78 @@ pub(crate) fn show(namespace: &Namespace) -> Result<Found, String> {
     };
     let mut next = found.start;
     while next < found.end {
+        let (records, erased) = (&mut found.records, &mut found.erased);
         let mut expected = next;
-        let mut astray = None;
-        let records = &mut found.records;
         let ended = partition.read(Range { from: next, until: found.end }, |record| {
-            if record.offset != expected {
-                astray = Some(record.offset);
-                return Flow::StopBefore;
-            }
-            expected += 1;
-            let meta = record.meta();
-            records.push(Shown {
-                offset: record.offset,
-                payload: record.data().to_vec(),
-                key: meta.key,
-                tags: meta.tags,
-            });
+            // What is passed over was erased, and somebody must have asked for it.
+            erased.extend(expected..record.offset);
+            expected = record.offset + 1;
+            records.push(shown(record));
             Flow::Continue
         });
-        let ended = ended.map_err(|error| format!("{}: reading fails: {error}", namespace.name()))?;
-        if let Some(astray) = astray {
-            return Err(format!(
-                "{}: offset {astray} comes where {expected} was expected, and no hole is told",
-                namespace.name()
-            ));
-        }
+        let ended = ended.map_err(|error| format!("{name}: reading fails: {error}"))?;
+        erased.extend(expected..ended.next);
         match ended.damaged_until {
-            Some(until) if until > expected => {
-                found.holes.push((expected, until));
+            Some(until) if until > ended.next => {
+                found.holes.push((ended.next, until));
                 next = until;
             }
             None if ended.begins_at.is_none() && ended.next == found.end => next = ended.next,
-            _ => return Err(format!("{}: reading from {next} to {} ends with {ended:?}", namespace.name(), found.end)),
+            _ => return Err(format!("{name}: reading from {next} to {} ends with {ended:?}", found.end)),
         }
     }
+    search_all(partition, &found).map_err(|what| format!("{name}: {what}"))?;
     Ok(found)
+}
+
+fn shown(record: &LogRecord<'_>) -> Shown {
+    let Meta { key, tags, indices } = record.meta();
+    Shown { offset: record.offset, payload: record.data().to_vec(), key, tags, indices }
+}
+
+/// What is searched for by tags and values is what a reader of everything would pick.
+fn search_all(partition: &Partition, found: &Found) -> Result<(), String> {
+    let even = Expression::Tag(b"even".to_vec());
+    let index = Some(IndexRange { number: 0, min: 2, max: 4 });
+    let not_even = Some(Expression::Not(Box::new(even.clone())));
+    search(partition, found, &Selection { tags: Some(even), index: None }, Direction::Up)?;
+    search(partition, found, &Selection { tags: not_even, index }, Direction::Down)
+}
+
+fn search(partition: &Partition, found: &Found, selection: &Selection, direction: Direction) -> Result<(), String> {
+    let fits = |shown: &&Shown| {
+        let in_range = |range: &IndexRange| {
+            shown
+                .indices
+                .iter()
+                .any(|(number, value)| *number == range.number && (range.min..=range.max).contains(value))
+        };
+        selection.tags.as_ref().is_none_or(|tags| tags.fits(&shown.tags))
+            && selection.index.as_ref().is_none_or(in_range)
+    };
+    let expected: Vec<(u64, &[u8])> =
+        found.records.iter().filter(fits).map(|shown| (shown.offset, &shown.payload[..])).collect();
+    let (mut got, mut range) = (Vec::new(), Range { from: found.start, until: found.end });
+    let far = Instant::now() + Duration::from_secs(3600);
+    while range.from < range.until {
+        let give = |record: &LogRecord<'_>| {
+            got.push((record.offset, record.data().to_vec()));
+            Flow::Continue
+        };
+        let ended = partition.select(selection, range, direction, far, give);
+        let ended = ended.map_err(|error| format!("searching for {selection:?} fails: {error}"))?;
+        let Some(hole) = ended.damaged else { break };
+        range = match direction {
+            Direction::Up => Range { from: hole.until, ..range },
+            Direction::Down => Range { until: hole.from, ..range },
+        };
+    }
+    got.sort_unstable();
+    if got.iter().map(|(offset, payload)| (*offset, &payload[..])).eq(expected.iter().copied()) {
+        return Ok(());
+    }
+    let offsets = |list: &mut dyn Iterator<Item = u64>| list.collect::<Vec<u64>>();
+    let (got, expected) =
+        (offsets(&mut got.iter().map(|(at, _)| *at)), offsets(&mut expected.iter().map(|(at, _)| *at)));
+    Err(format!("searching for {selection:?} finds {got:?}, reading {expected:?}"))
 }
