@@ -143,7 +143,7 @@ fn what_exists_is_not_touched_and_another_name_can_be_given() {
     assert_eq!(export(&store.root), text);
     let dir = tempfile::tempdir().unwrap();
     let (code, said) = import(&new_root(&dir), &[], &text);
-    assert!(code == 2 && said.contains("is no root of a store"), "{said}");
+    assert!(code == 2 && said.contains("is no root of a store") && said.contains("--new-root"), "{said}");
     let mut copies = Store::ordered();
     let _ = copies.stop();
     assert!(import(&copies.root, &[], &text).1.contains("a writer fills"));

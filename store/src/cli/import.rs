@@ -4,10 +4,11 @@ use std::io;
 
 use logstore_api::NamespaceName;
 
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::stopped::{READ, RootArgs, blocking, progress_bar};
 use crate::offline::import::{Imported, import};
+use crate::offline::root::OfflineError;
 
 /// The part of the help that explains the exit codes.
 const EXIT_CODES: &str = "\
@@ -45,9 +46,16 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn read(args: &Args) -> Result<Imported, Failure> {
-    let root = if args.new_root { args.root.take_or_make()? } else { args.root.take()? };
+    let root = if args.new_root { args.root.take_or_make()? } else { args.root.take().map_err(with_hint)? };
     let bar = progress_bar(READ);
     let imported = import(&root, &mut io::stdin().lock(), args.namespace.clone(), &mut |bytes| bar.set_position(bytes));
     bar.finish_and_clear();
     Ok(imported?)
+}
+
+fn with_hint(error: OfflineError) -> Failure {
+    match error {
+        OfflineError::NoRoot(_) => Failure::new(Exit::Usage, format!("{error}; --new-root makes one")),
+        error => error.into(),
+    }
 }
