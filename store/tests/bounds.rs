@@ -4,10 +4,11 @@
 
 mod common;
 
-use common::{Connection, Store};
+use common::{Answer, Connection, Store, eventually};
 use serde_json::json;
 
 const LARGEST: usize = 16 * 1024 * 1024;
+const RECORDS: &str = "/v1/namespaces/orders/records";
 
 /// An append that says it is so large and sends nothing: it holds its share until it is dropped.
 fn hold(store: &Store, namespace: &str) -> Connection {
@@ -59,4 +60,47 @@ fn a_store_says_what_it_is_and_what_bounds_it_has() {
     assert!(status.limits["connections"] > 0);
     assert_eq!(status.limits["record_bytes"], 16 * 1024 * 1024, "those of a request too");
     assert_eq!(store.get("/v1/status?x=1").problem(), (400, "unknown_parameter".into()));
+}
+
+/// Asks again and again, and takes nothing but the heads of the answers, until one is a refusal.
+fn ask_until_refused(store: &Store, request: &[u8]) -> (Vec<Connection>, Answer) {
+    let mut readers = Vec::new();
+    loop {
+        let mut reader = Connection::open(store.address);
+        reader.write(request).unwrap();
+        let head = reader.head().unwrap();
+        if head.status != 200 {
+            return (readers, head);
+        }
+        readers.push(reader);
+        assert!(readers.len() < 24, "the answers take more than the store has for them");
+    }
+}
+
+#[test]
+fn answers_that_nobody_takes_are_bounded() {
+    let store = Store::new();
+    assert_eq!(store.post(RECORDS, &vec![b'x'; LARGEST]).status, 200);
+    let record = format!("{RECORDS}/0");
+    for path in [&record, "/get?namespace=orders&offset=0", &format!("{RECORDS}?max_bytes=16777216")] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nAccept: application/octet-stream\r\n\r\n");
+        let (readers, refused) = ask_until_refused(&store, request.as_bytes());
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{path}");
+        assert!(readers.len() >= 12, "{} readers of {path}", readers.len());
+        drop(readers);
+        eventually("their room is free again", || store.get(&record).status == 200);
+    }
+}
+
+/// Where nothing can be had, the answer consists of problems; those take room too.
+#[test]
+fn an_answer_without_records_takes_room_too() {
+    let store = Store::new();
+    store.append(b"x");
+    let body = serde_json::to_vec(&json!({"offsets": vec![u64::MAX; 100_000]})).unwrap();
+    let head = format!("POST {RECORDS}/get HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len());
+    let (readers, refused) = ask_until_refused(&store, &[head.as_bytes(), &body].concat());
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert!(readers.len() < 8, "{} readers", readers.len());
+    assert_eq!(store.get(RECORDS).status, 200, "a small answer finds room");
 }

@@ -154,8 +154,9 @@ pub async fn get(State(app): State<App>, uri: Uri) -> Result<Response, Failure> 
     let Some(file) = open(&app, &name).await? else {
         return Err(Unreadable::Eof.into());
     };
-    let blob = blocking(move || Ok(file.read(address))).await?;
-    Ok(octets(blob?))
+    let blob = blocking(move || Ok(file.read(address))).await??;
+    let share = app.budgets.read(blob.len()).await?;
+    Ok(octets(body::held(blob, share)))
 }
 
 impl From<Unreadable> for Failure {

@@ -1,7 +1,5 @@
 //! Bodies: bounded in size and in time.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -112,37 +110,20 @@ fn over(code: Code, max: usize, len: Option<usize>) -> Problem {
     problem.expected(max)
 }
 
-/// The body of an answer that holds its share of the budget until it has left.
-#[derive(Debug)]
-pub struct Held {
-    bytes: Option<Bytes>,
+/// The bytes of an answer, which hold their share of the budget until the last of them has left or the connection is gone.
+/// A body would not do: hyper drops it when it has taken what it holds, however slow the reader is.
+struct Held<T> {
+    bytes: T,
     _share: Share,
 }
 
-impl Held {
-    /// A whole body.
-    #[must_use]
-    pub fn new(bytes: Vec<u8>, share: Share) -> Self {
-        Self { bytes: Some(Bytes::from(bytes)).filter(|bytes| !bytes.is_empty()), _share: share }
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
     }
 }
 
-impl http_body::Body for Held {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(http_body::Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        http_body::SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-    }
+/// A whole body that holds its share until it has left.
+pub fn held(bytes: impl AsRef<[u8]> + Send + 'static, share: Share) -> Body {
+    Body::from(Bytes::from_owner(Held { bytes, _share: share }))
 }

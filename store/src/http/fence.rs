@@ -104,7 +104,7 @@ pub async fn frames(State(app): State<App>, uri: Uri) -> Result<Response, Refusa
         wire_frames(&log, from, until, namespace.salt()).map_err(failed)
     })
     .await?;
-    let mut response = axum::body::Body::new(body::Held::new(bytes, share)).into_response();
+    let mut response = body::held(bytes, share).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_WIRE_FRAMES));
     Ok(response)
 }

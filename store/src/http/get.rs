@@ -23,6 +23,9 @@ use crate::log::modify::erased;
 use crate::log::read::Flow;
 use crate::log::shared::Published;
 
+/// What an entry takes beside its data: the problem in the place of a record that cannot be had.
+const ENTRY_BYTES: usize = 384;
+
 /// Gives each record, or says in its place why there is none.
 pub async fn get(
     State(app): State<App>,
@@ -36,8 +39,11 @@ pub async fn get(
     let max_bytes = usize::try_from(max_bytes).unwrap_or(READ_BYTES_MAX);
     let all_meta = query.choice("meta", &[("all", ())])?.is_some();
     let form = Form::negotiate(&headers, Form::WITH_ERRORS)?;
+    let declared = body::declared_len(&headers).unwrap_or(GET_BODY_BYTES_MAX);
+    let asking = app.budgets.append(declared).await?;
     let bytes = body::read(&headers, body, GET_BODY_BYTES_MAX, Code::BatchTooLarge).await?;
     let GetRequest { offsets, partition } = parse(&bytes)?;
+    drop((bytes, asking));
     let namespace = app.engine.get(&name)?;
     namespace.check_read()?;
     let partition = opened(&namespace, namespace.partition_named(partition)?).await?;
@@ -53,7 +59,8 @@ pub async fn get(
     })
     .await?;
     // The records as they are read, and once more in the order of the answer.
-    let share = app.budgets.read(2 * plan.bytes_at_most().min(max_bytes)).await?;
+    let entries = asked.offsets.len() * ENTRY_BYTES;
+    let share = app.budgets.read(2 * (plan.bytes_at_most().min(max_bytes) + entries)).await?;
     let body = blocking(move || {
         let mut printed = Printed::new(&asked, &printer, max_bytes);
         printed.read(&namespace, &partition, &plan, view)?;

@@ -258,7 +258,7 @@ fn read_in_order(
 
 /// Records in a form, which hold their share of the memory until they have left.
 pub fn answer(form: Form, body: Vec<u8>, share: Share) -> Response {
-    let mut response = axum::body::Body::new(super::body::Held::new(body, share)).into_response();
+    let mut response = super::body::held(body, share).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

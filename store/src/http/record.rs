@@ -11,10 +11,11 @@ use logstore_api::{Code, Problem, Timestamp, header};
 use uuid::Uuid;
 
 use super::answer::{Refusal, ascii_json, put_number, put_text};
+use super::budget::Share;
 use super::query::Query;
 use super::read::print::{named_indices, text_or_base64};
 use super::read::{damaged, opened, trimmed};
-use super::{App, InPath, OffsetInPath, blocking};
+use super::{App, InPath, OffsetInPath, blocking, body};
 use crate::log::modify::{Version, erased};
 use crate::log::read::{Ended, Flow, Range};
 use crate::log::shared::Published;
@@ -59,7 +60,8 @@ pub async fn record(
     })
     .await?;
     let etag = ETag::of(incarnation, offset, found.version).to_string();
-    let mut response = found.answer(&headers, &etag, &indices)?;
+    let share = app.budgets.read(found.data.len()).await?;
+    let mut response = found.answer(&headers, &etag, &indices, share)?;
     put_number(&mut response, header::PARTITION, u64::from(number));
     Ok(response)
 }
@@ -135,7 +137,7 @@ struct Found {
 }
 
 impl Found {
-    fn answer(self, request: &HeaderMap, etag: &str, indices: &[String]) -> Result<Response, Problem> {
+    fn answer(self, request: &HeaderMap, etag: &str, indices: &[String], share: Share) -> Result<Response, Problem> {
         let Self { data, time, meta: Meta { indices: values, key, tags }, version: _ } = self;
         let given = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         // A proxy may have weakened the tag; for this comparison that is the same (RFC 9110, 13.1.2).
@@ -146,8 +148,8 @@ impl Found {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
             match given(RANGE).filter(|_| fresh).and_then(ByteRange::parse) {
-                None => data.into_response(),
-                Some(range) => partial(&data, range)?,
+                None => body::held(data, share).into_response(),
+                Some(range) => partial(&data, range, share)?,
             }
         };
         put_text(&mut response, "etag", etag);
@@ -207,14 +209,14 @@ impl ByteRange {
     }
 }
 
-fn partial(data: &[u8], range: ByteRange) -> Result<Response, Problem> {
+fn partial(data: &[u8], range: ByteRange, share: Share) -> Result<Response, Problem> {
     let len = data.len();
     let Some(bytes) = range.within(len) else {
         let detail = format!("the record has {len} bytes; the range lies outside");
         return Err(Problem::new(Code::BeyondEnd, detail).field("Range").expected(format!("bytes */{len}")));
     };
     let content_range = format!("bytes {}-{}/{len}", bytes.start, bytes.end - 1);
-    let mut response = (StatusCode::PARTIAL_CONTENT, data[bytes].to_vec()).into_response();
+    let mut response = (StatusCode::PARTIAL_CONTENT, body::held(data[bytes].to_vec(), share)).into_response();
     put_text(&mut response, "content-range", &content_range);
     Ok(response)
 }
