@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use logstore_api::frame::control::Patch;
@@ -25,6 +25,9 @@ pub struct Overlay {
     any: AtomicBool,
     /// Some change is written and not seen yet.
     hidden: AtomicBool,
+    /// Changes of records before this offset may be forgotten, because the log begins behind them: a read that has begun
+    /// before does not know any more how they are to be read.
+    forgotten_before: AtomicU64,
     layers: RwLock<Layers>,
 }
 
@@ -53,6 +56,7 @@ impl Overlay {
         Self {
             any: AtomicBool::new(!seen.is_empty()),
             hidden: AtomicBool::new(!hidden.is_empty()),
+            forgotten_before: AtomicU64::new(0),
             layers: RwLock::new(Layers { seen, hidden: hidden.into() }),
         }
     }
@@ -79,6 +83,9 @@ impl Overlay {
             while let Some(Hidden { next_offset, change, .. }) =
                 layers.hidden.pop_front_if(|hidden| hidden.frame < before_frame)
             {
+                if let Change::Trim { before } = change {
+                    self.note_forgotten(layers, before);
+                }
                 layers.seen.apply(change, next_offset);
             }
         });
@@ -87,7 +94,17 @@ impl Overlay {
     /// Forgets the records before an offset: their segments are gone.
     pub fn forget_before(&self, offset: u64) {
         if self.any.load(Ordering::SeqCst) {
-            self.change(|layers| layers.seen.forget_before(offset));
+            self.change(|layers| {
+                self.note_forgotten(layers, offset);
+                layers.seen.forget_before(offset);
+            });
+        }
+    }
+
+    /// First, so that whoever finds a change forgotten finds this.
+    fn note_forgotten(&self, layers: &Layers, before: u64) {
+        if !layers.seen.is_empty() {
+            self.forgotten_before.fetch_max(before, Ordering::SeqCst);
         }
     }
 
@@ -116,6 +133,15 @@ impl Overlay {
     }
 }
 
+/// Why a read ends at a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It cannot be had.
+    Damaged(u64),
+    /// The log begins behind it by now.
+    Gone,
+}
+
 enum Laid {
     AsItStands,
     Patched(Vec<PatchRef>),
@@ -130,7 +156,7 @@ pub struct Lens<'a> {
     /// The reader's own: what it reads of is there, whatever happens meanwhile.
     segments: &'a [Arc<Segment>],
     scratch: Vec<u8>,
-    damaged: Option<u64>,
+    obstacle: Option<Obstacle>,
     failed: Option<io::Error>,
 }
 
@@ -138,7 +164,7 @@ impl<'a> Lens<'a> {
     /// A lens for one read of these segments.
     #[must_use]
     pub fn new(shared: &'a Shared, segments: &'a [Arc<Segment>]) -> Self {
-        Self { shared, segments, scratch: Vec::new(), damaged: None, failed: None }
+        Self { shared, segments, scratch: Vec::new(), obstacle: None, failed: None }
     }
 
     /// Gives a record to the reader as it is to be seen, or passes over it. At one that cannot be had the read ends.
@@ -146,15 +172,19 @@ impl<'a> Lens<'a> {
         if record.is_erased() {
             return Flow::Continue;
         }
-        let patches = match self.shared.overlay.laid(record.offset) {
+        let overlay = &self.shared.overlay;
+        let patches = match overlay.laid(record.offset) {
+            Laid::AsItStands if record.offset < overlay.forgotten_before.load(Ordering::SeqCst) => {
+                return self.end_at(Obstacle::Gone);
+            }
             Laid::AsItStands => return sink(record),
             Laid::Erased => return Flow::Continue,
-            Laid::Damaged => return self.end_at_damage(record.offset),
+            Laid::Damaged => return self.end_at(Obstacle::Damaged(record.offset)),
             Laid::Patched(patches) => patches,
         };
         match lay_over(record, &patches, &mut self.scratch, |patch| find(self.segments, self.shared, patch)) {
             Ok(true) => sink(&record.patched(&self.scratch, patches.last().map_or(0, |last| last.frame))),
-            Ok(false) => self.end_at_damage(record.offset),
+            Ok(false) => self.end_at(Obstacle::Damaged(record.offset)),
             Err(error) => {
                 self.failed = Some(error);
                 Flow::StopBefore
@@ -162,19 +192,19 @@ impl<'a> Lens<'a> {
         }
     }
 
-    fn end_at_damage(&mut self, offset: u64) -> Flow {
-        self.damaged = Some(offset);
+    fn end_at(&mut self, obstacle: Obstacle) -> Flow {
+        self.obstacle = Some(obstacle);
         Flow::StopBefore
     }
 
-    /// The record at which the read ended, because it cannot be had; the read's own account ends before it.
+    /// Why the read ended at a record, where it did; the read's own account ends before it.
     ///
     /// # Errors
     /// Where a patch could not be read.
-    pub fn damaged(self) -> io::Result<Option<u64>> {
+    pub fn obstacle(self) -> io::Result<Option<Obstacle>> {
         match self.failed {
             Some(error) => Err(error),
-            None => Ok(self.damaged),
+            None => Ok(self.obstacle),
         }
     }
 
@@ -183,8 +213,12 @@ impl<'a> Lens<'a> {
     /// # Errors
     /// Where a patch could not be read.
     pub fn ended(self, ended: Ended) -> io::Result<Ended> {
-        let damaged = self.damaged()?;
-        Ok(damaged.map_or(ended, |offset| Ended { damaged_until: Some(offset + 1), ..ended }))
+        let shared = self.shared;
+        Ok(match self.obstacle()? {
+            None => ended,
+            Some(Obstacle::Damaged(offset)) => Ended { damaged_until: Some(offset + 1), ..ended },
+            Some(Obstacle::Gone) => Ended { begins_at: Some(shared.start()), ..ended },
+        })
     }
 }
 

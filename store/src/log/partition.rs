@@ -21,7 +21,7 @@ use super::find::ordinals::Direction;
 use super::find::select::{self, Read, Reads, Search, Selected, Selection};
 use super::mend;
 use super::modify::Target;
-use super::overlay::Lens;
+use super::overlay::{Lens, Obstacle};
 use super::read::{self, Ended, Flow, Range};
 use super::recovery::{self, CleanMark, Recovered};
 use super::retention;
@@ -220,8 +220,9 @@ impl Partition {
         let segments = self.shared.segments();
         let mut lens = Lens::new(&self.shared, &segments);
         let ended = backward::read_backward(&segments, range, |record| lens.give(record, &mut sink))?;
-        let ended = match lens.damaged()? {
-            Some(offset) => EndedBackward { damaged_from: Some(offset), ..ended },
+        let ended = match lens.obstacle()? {
+            Some(Obstacle::Damaged(offset)) => EndedBackward { damaged_from: Some(offset), ..ended },
+            Some(Obstacle::Gone) => EndedBackward { is_trimmed: true, ..ended },
             None => ended,
         };
         if let Some(from) = ended.damaged_from {
@@ -297,7 +298,7 @@ impl Partition {
             Some(record) => lens.give(record, &mut |record| sink(Some(record))),
             None => sink(None),
         })?;
-        if lens.damaged()?.is_some() {
+        if lens.obstacle()?.is_some() {
             sink(None);
         }
         Ok(())

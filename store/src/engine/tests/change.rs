@@ -279,6 +279,39 @@ fn what_is_appended_after_a_first_change_that_found_no_descriptor_is_there_after
 }
 
 #[test]
+fn a_read_does_not_see_what_records_were_before_they_were_changed_when_they_are_dropped_meanwhile() {
+    for newest_first in [false, true] {
+        let store = Store::new();
+        let namespace = store.configured("orders", rolling());
+        (0..4).for_each(|_| {
+            append_with(&namespace, b"SECRET", 0, "t");
+        });
+        patch(&namespace, 1, At::Byte(0), b"public").unwrap();
+        erase(&namespace, 2).unwrap();
+        roll(&namespace);
+        let mut seen = Vec::new();
+        let sink = |record: &crate::log::cursor::LogRecord<'_>| {
+            if seen.is_empty() {
+                let work = |reply| Work::Trim { before: 4, reply };
+                log(&namespace).submit(work).blocking_recv().unwrap().unwrap();
+                log(&namespace).drop_segments(Timestamp::now());
+            }
+            seen.push(record.offset);
+            Flow::Continue
+        };
+        let range = Range { from: 0, until: 4 };
+        if newest_first {
+            let ended = log(&namespace).read_backward(range, sink).unwrap();
+            assert_eq!((seen, ended.next, ended.damaged_from, ended.is_trimmed), (vec![3], 3, None, true));
+        } else {
+            let ended = log(&namespace).read(range, sink).unwrap();
+            assert_eq!((seen, ended.next, ended.damaged_until, ended.begins_at), (vec![0], 1, None, Some(4)));
+        }
+        assert_eq!(log(&namespace).holes(), []);
+    }
+}
+
+#[test]
 fn a_rewrite_without_room_leaves_everything_as_it_was_and_is_tried_again() {
     let store = Store::new();
     let namespace = store.configured("orders", rolling());
