@@ -178,11 +178,23 @@ fn random_change(step: u64, rng: &mut Rng) -> Step {
     }
 }
 
+fn erase_for_good(place: Place, rng: &mut Rng) -> [Step; 5] {
+    let append = Step::Append { place, count: 3, len: len(rng), level: Synced, producer: None };
+    let erase = Step::Erase { place, which: rng.index(3), level: Synced };
+    [append, Step::RunJobs, erase, Step::RunJobs, Step::Tend { place, later_seconds: 3600 }]
+}
+
 /// A whole script as a seed says: the namespaces are there from the start.
 pub(crate) fn random_script(rng: &mut Rng) -> Vec<Step> {
     let count = 5 + rng.index(60);
     let puts = SPACES.map(|space| Step::Put { space, config: config(space, Written, Retention::default()) });
-    puts.into_iter().chain((0..count).map(|_| random_step(rng))).collect()
+    let mut steps: Vec<Step> = puts.into_iter().chain((0..count).map(|_| random_step(rng))).collect();
+    // Bytes leave the files only when all of this comes one after the other, which is rare by itself.
+    for _ in 0..rng.below(3) {
+        let (place, at) = (*rng.pick(&CHANGED[..]), SPACES.len() + rng.index(count + 1));
+        steps.splice(at..at, erase_for_good(place, rng));
+    }
+    steps
 }
 
 /// Steps of a round of the fixed script, in which everything happens once.
