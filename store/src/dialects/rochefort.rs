@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use logstore_api::frame::Salt;
@@ -36,6 +36,8 @@ const OFFSETS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a getMulti answer that are sent at once, and how many such pieces may wait for a slow reader.
 const CHUNK_BYTES: usize = 256 * 1024;
 const CHUNKS_WAITING: usize = 2;
+/// Addresses that are looked up before it is asked again whether somebody still waits.
+const PIECE_ADDRESSES: usize = 1024;
 
 /// What went wrong, as text.
 #[derive(Debug)]
@@ -178,32 +180,42 @@ pub async fn get_multi(State(app): State<App>, uri: Uri, headers: HeaderMap, bod
         return Ok(octets(Bytes::new()));
     };
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
-    tokio::task::spawn_blocking(move || {
-        send_all(&file, &addresses, &sender);
+    tokio::spawn(async move {
+        send_all(file, addresses, sender).await;
         drop(share);
     });
     Ok(octets(Body::new(Chunks(receiver))))
 }
 
-/// Reads and sends until all is sent or the reader has gone.
-fn send_all(file: &File, addresses: &[u8], sender: &mpsc::Sender<Bytes>) {
-    let mut chunk = BytesMut::new();
-    for address in addresses.as_chunks::<8>().0 {
-        if sender.is_closed() {
+/// Reads and sends until all is sent or the reader has gone. A slow reader holds no thread meanwhile.
+async fn send_all(file: File, mut addresses: Bytes, sender: mpsc::Sender<Bytes>) {
+    let file = Arc::new(file);
+    while !addresses.is_empty() && !sender.is_closed() {
+        let (reading, asked) = (Arc::clone(&file), addresses.clone());
+        let Ok((taken, piece)) = blocking(move || Ok(next_piece(&reading, &asked))).await else { return };
+        addresses.advance(taken);
+        if !piece.is_empty() && sender.send(piece).await.is_err() {
             return;
         }
+    }
+}
+
+/// A piece of the answer, and how many bytes of the addresses it is for.
+fn next_piece(file: &File, addresses: &[u8]) -> (usize, Bytes) {
+    let mut piece = BytesMut::new();
+    let mut taken = 0;
+    for address in addresses.as_chunks::<8>().0.iter().take(PIECE_ADDRESSES) {
         // What cannot be read is passed over in silence, as the original does it.
         if let Ok(blob) = file.read(u64::from_le_bytes(*address)) {
-            chunk.put_u32_le(u32::try_from(blob.len()).unwrap_or(u32::MAX));
-            chunk.extend_from_slice(&blob);
+            piece.put_u32_le(u32::try_from(blob.len()).unwrap_or(u32::MAX));
+            piece.extend_from_slice(&blob);
         }
-        if chunk.len() >= CHUNK_BYTES && sender.blocking_send(chunk.split().freeze()).is_err() {
-            return;
+        taken += address.len();
+        if piece.len() >= CHUNK_BYTES {
+            break;
         }
     }
-    if !chunk.is_empty() {
-        let _ = sender.blocking_send(chunk.freeze());
-    }
+    (taken, piece.freeze())
 }
 
 /// The pieces of an answer, as they come.
