@@ -77,8 +77,13 @@ pub(crate) async fn deleted_claims_are_told_and_no_rollout_ends_their_pods(scene
     for name in events.claims().await? {
         scene.api::<PersistentVolumeClaim>().delete(&name, &DeleteParams::default()).await?;
     }
-    let message = events.becomes("Stalled", "True", "ClaimDeleted").await?;
-    ensure!(message.contains("data-events-a-0, data-events-b-0"), "{message}");
+    // One is deleted after the other, and each is told when it is seen.
+    wait::until("both claims are told", SOON, async || {
+        let message = events.becomes("Stalled", "True", "ClaimDeleted").await?;
+        ensure!(message.contains("data-events-a-0, data-events-b-0"), "{message}");
+        Ok(())
+    })
+    .await?;
 
     events.apply(&format!("{}\npodTemplate: {{metadata: {{annotations: {{changed: now}}}}}}", spec("Retain"))).await?;
     wait::stays("the pods", A_WHILE, async || {
