@@ -293,6 +293,7 @@ impl Model {
             }
             Event::Deleting { space } => self.space(space).there = There::Perhaps,
             Event::Deleted { space } => *self.space(space) = Space::default(),
+            // The end that it has told counts records: a change behind the last one may have missed the sync.
             Event::Stopped { place } => self.life_mut(*place).keep_all(),
             Event::Submitted { place, frame } => {
                 self.next_op = self.next_op.max(frame.op + 1);
@@ -408,7 +409,6 @@ impl Life {
 
     fn keep_all(&mut self) {
         self.kept.extend(self.acked.keys().copied());
-        self.keep_changes(self.turn + 1);
     }
 
     fn changing(&mut self, offset: u64, number: u32, change: &Change, level: Durability) {
