@@ -539,9 +539,18 @@ impl Life {
                 continue;
             }
             let done = self.explain(*offset, shown, After::PowerLoss).unwrap_or_default();
-            for (asked, done) in list.iter().zip(done) {
+            // A patch that has left the payload as it was is no sign that it is there.
+            let is_seen = |at: usize| {
+                let others = list.iter().zip(&done).enumerate().filter(|(other, (_, done))| *other != at && **done);
+                shown.is_none_or(|(frame, index, payload)| {
+                    fold(frame.payload(index), others.map(|(_, (asked, _))| asked))
+                        .is_none_or(|folded| folded != payload)
+                })
+            };
+            for (at, (asked, done)) in list.iter().zip(&done).enumerate() {
                 match done {
-                    true => there = there.max(asked.turn),
+                    true if is_seen(at) => there = there.max(asked.turn),
+                    true => {}
                     false if asked.acked => lost = Some(lost.unwrap_or((u64::MAX, 0)).min((asked.turn, *offset))),
                     false => {}
                 }
