@@ -323,7 +323,7 @@ pub fn damage(path: &Path, texts: &[&[u8]]) {
 
 /// Waits until something holds.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < until, "{what} did not come true in time");
         std::thread::sleep(Duration::from_millis(20));
