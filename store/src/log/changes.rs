@@ -141,12 +141,6 @@ pub struct Changes {
 }
 
 impl Change {
-    /// What frames before this one may have changed.
-    #[must_use]
-    pub fn doubt_before(next: &Header) -> Self {
-        Self::Doubt(Doubt { until: next.numbers.base_offset, frame: next.numbers.number })
-    }
-
     /// What a frame changes, if it changes anything.
     #[must_use]
     pub fn of(frame: &FrameView<'_>, place: FramePlace) -> Option<Self> {

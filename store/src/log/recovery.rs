@@ -317,10 +317,8 @@ impl Files<'_> {
                 }
                 Found::Tail { from, whole: Some(header) } if !cuts(&replay) => {
                     let hole_from = replay.state.tail.next_offset;
-                    // Those before it, and then itself.
-                    replay.take_lost(&header);
                     replay.lost = self.look_at_lost(opened, from)?;
-                    replay.take_lost_last(&header);
+                    replay.take_lost(&header);
                     replay.state.tail = replay.state.tail.after(&header, (0, 0), 0);
                     replay.note_hole(hole_from, replay.state.tail.next_offset);
                     replay.damaged = true;
@@ -477,33 +475,20 @@ impl Replay {
         }
     }
 
-    /// What frames that were lost may have changed is not to be served as it was. `next` is the frame behind them.
+    /// What frames that were lost may have changed is not to be served as it was. `next` is the frame behind them, or the
+    /// last of them.
     fn take_lost(&mut self, next: &Header) {
         let Tail { next_frame, next_offset, .. } = self.state.tail;
         let frames = next.numbers.number.saturating_sub(next_frame);
         let offsets = next.numbers.base_offset.saturating_sub(next_offset);
+        let doubt = Change::Doubt(Doubt { until: next.numbers.base_offset, frame: next.numbers.number });
         let change = match self.lost.take() {
-            _ if frames == 0 => None,
             // The frame itself: its header is sound.
-            Some(lost) if frames == 1 => lost.change.unwrap_or(Some(Change::doubt_before(next))),
+            Some(lost) if frames <= 1 => lost.change.unwrap_or(Some(doubt)),
             // A frame that counts offsets holds records.
-            _ if frames == 1 && offsets > 0 => None,
-            _ => Some(Change::doubt_before(next)),
+            _ if frames == 0 || frames == 1 && offsets > 0 => None,
+            _ => Some(doubt),
         };
-        self.apply_lost(change);
-    }
-
-    /// The same for the last frame, whose header is sound, and behind which nothing stands.
-    fn take_lost_last(&mut self, last: &Header) {
-        let change = self
-            .lost
-            .take()
-            .map_or(Some(Change::doubt_before(last)), |lost| lost.change.unwrap_or(Some(Change::doubt_before(last))));
-        self.apply_lost(change);
-    }
-
-    fn apply_lost(&mut self, change: Option<Change>) {
-        let next_offset = self.state.tail.next_offset;
         if let Some(change) = change.filter(|_| self.state.changes.has_begun() && !broken::is(Broken::LostPatchIgnored))
         {
             if let Change::Doubt(Doubt { until, .. }) = change {

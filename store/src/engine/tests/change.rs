@@ -386,14 +386,20 @@ fn flip(store: &Store, path: &std::path::Path, at: usize) {
     file.write_all_at(&mut [std::io::IoSlice::new(&[byte[0] ^ 1])], at as u64).unwrap();
 }
 
-#[test]
-fn a_record_whose_patch_is_damaged_is_not_served_as_it_was_before() {
+/// Two records, a patch of the first one, and a record behind it.
+fn with_a_patch() -> (Store, Arc<Namespace>) {
     let store = Store::new();
     let namespace = store.configured("orders", rolling());
     append_with(&namespace, b"old", 0, "t");
     append_with(&namespace, b"other", 0, "t");
     patch(&namespace, 0, At::Byte(0), b"new").unwrap();
     append_with(&namespace, b"behind", 0, "t");
+    (store, namespace)
+}
+
+#[test]
+fn a_record_whose_patch_is_damaged_is_not_served_as_it_was_before() {
+    let (store, namespace) = with_a_patch();
     let path = store.segments()[1].clone();
     let (at, len) = frame_of(&store.read_file(&path), Kind::Patch);
     flip(&store, &path, at + len - 16);
@@ -412,12 +418,7 @@ fn a_record_whose_patch_is_damaged_is_not_served_as_it_was_before() {
 
 #[test]
 fn where_lost_frames_may_have_changed_any_record_none_before_them_is_served() {
-    let store = Store::new();
-    let namespace = store.configured("orders", rolling());
-    append_with(&namespace, b"old", 0, "t");
-    append_with(&namespace, b"other", 0, "t");
-    patch(&namespace, 0, At::Byte(0), b"new").unwrap();
-    append_with(&namespace, b"behind", 0, "t");
+    let (store, _) = with_a_patch();
     let path = store.segments()[1].clone();
     let (at, _) = frame_of(&store.read_file(&path), Kind::Patch);
     flip(&store, &path, at + 20);
