@@ -9,6 +9,7 @@ use logstore_api::Timestamp;
 
 use super::namespace::Namespace;
 use super::{Engine, floor, quarantine};
+use crate::disk::PooledDisk;
 
 /// How often the room on the disk is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -26,15 +27,16 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 const SYNC_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts the threads. They end when the engine is gone.
-pub fn start(engine: &Arc<Engine>) -> std::io::Result<()> {
-    let spawn = |name: &str, run: fn(&Weak<Engine>)| {
-        let engine = Arc::downgrade(engine);
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&engine)).map(drop)
-    };
+pub fn start(engine: &Arc<Engine>, disk: Arc<PooledDisk>) -> std::io::Result<()> {
     engine.metrics.recovering.set(i64::try_from(engine.namespaces().len()).unwrap_or(i64::MAX));
-    spawn("housekeeping", tend)?;
-    spawn("unsynced", sync)?;
-    spawn("opening", open_all)
+    spawn(engine, "housekeeping", move |engine| tend(engine, &disk))?;
+    spawn(engine, "unsynced", sync)?;
+    spawn(engine, "opening", open_all)
+}
+
+fn spawn(engine: &Arc<Engine>, name: &str, run: impl FnOnce(&Weak<Engine>) + Send + 'static) -> std::io::Result<()> {
+    let engine = Arc::downgrade(engine);
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&engine)).map(drop)
 }
 
 /// Syncs what was only written, when it is due.
@@ -45,7 +47,7 @@ fn sync(engine: &Weak<Engine>) {
     }
 }
 
-fn tend(engine: &Weak<Engine>) {
+fn tend(engine: &Weak<Engine>, disk: &PooledDisk) {
     let begun = Instant::now();
     let (mut tended, mut measured) = (begun, None::<Instant>);
     loop {
@@ -53,6 +55,7 @@ fn tend(engine: &Weak<Engine>) {
         let Some(engine) = engine.upgrade() else { return };
         engine.space.look();
         engine.metrics.show_space(&engine.space);
+        disk.close_idle();
         if tended.elapsed() < TEND_EVERY || engine.space.only_reads() {
             continue;
         }
