@@ -15,6 +15,7 @@ pub mod fence;
 pub mod get;
 pub mod modify;
 pub mod namespaces;
+pub mod object;
 pub mod producer;
 pub mod query;
 pub mod read;

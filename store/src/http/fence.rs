@@ -16,12 +16,13 @@ use super::answer::{Refusal, json};
 use super::append::{PARSE_INLINE_MAX, outcome_unknown};
 use super::query::{self, Query};
 use super::read::{beyond_end, opened};
-use super::{App, blocking, body, namespace_name};
+use super::{App, blocking, body, namespace_name, object};
 use crate::log::Partition;
 use crate::log::place::{self, Place};
 use crate::log::work::{Done, What, Work};
 
 const FENCE_BODY_MAX: usize = 16 * 1024;
+const FENCE_EXAMPLE: &str = r#"{"namespace":NAME,"reign":{"epoch":1,"writer":UUID,"label":TEXT}}"#;
 
 /// `GET /v1/fence?namespace=`: whose reign is in force, and where the log ends.
 pub async fn look(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
@@ -38,10 +39,7 @@ pub async fn look(State(app): State<App>, uri: Uri) -> Result<Response, Refusal>
 /// `POST /v1/fence`: a promise to take nothing from earlier reigns, on the disk before it is answered.
 pub async fn fence(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     Query::parse(uri.query(), &[])?;
-    let body = body::read(&headers, body, FENCE_BODY_MAX, Code::BatchTooLarge).await?;
-    let request: FenceRequest = serde_json::from_slice(&body).map_err(|error| {
-        Problem::new(Code::MalformedBody, format!("the fence is not understood: {error}")).with("line", error.line())
-    })?;
+    let request: FenceRequest = object::read(&headers, body, FENCE_BODY_MAX, FENCE_EXAMPLE).await?;
     let answer = blocking(move || app.engine.fence(request)).await?;
     Ok(json(StatusCode::OK, &answer))
 }

@@ -14,7 +14,7 @@ use super::query::Query;
 use super::read::print::Printer;
 use super::read::{answer, damaged, opened, put_ends, trimmed};
 use super::record::check_there;
-use super::{App, InPath, blocking, body};
+use super::{App, InPath, blocking, body, object};
 use crate::engine::namespace::Namespace;
 use crate::log::Partition;
 use crate::log::cursor::LogRecord;
@@ -41,9 +41,10 @@ pub async fn get(
     let form = Form::negotiate(&headers, Form::WITH_ERRORS)?;
     let declared = body::declared_len(&headers).unwrap_or(GET_BODY_BYTES_MAX);
     let asking = app.budgets.append(declared).await?;
-    let bytes = body::read(&headers, body, GET_BODY_BYTES_MAX, Code::BatchTooLarge).await?;
-    let GetRequest { offsets, partition } = parse(&bytes)?;
-    drop((bytes, asking));
+    let GetRequest { offsets, partition } =
+        object::read(&headers, body, GET_BODY_BYTES_MAX, r#"{"offsets":[0,1]}"#).await?;
+    check_count(&offsets)?;
+    drop(asking);
     let namespace = app.engine.get(&name)?;
     namespace.check_read()?;
     let partition = opened(&namespace, namespace.partition_named(partition)?).await?;
@@ -73,17 +74,13 @@ pub async fn get(
     Ok(response)
 }
 
-fn parse(body: &[u8]) -> Result<GetRequest, Problem> {
-    let request: GetRequest = serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not understood: {error}; send {{\"offsets\": [0, 1]}}");
-        Problem::new(Code::MalformedBody, detail)
-    })?;
-    let count = request.offsets.len();
+fn check_count(offsets: &[u64]) -> Result<(), Problem> {
+    let count = offsets.len();
     if count > GET_RECORDS_MAX {
         let detail = format!("{count} offsets are too many for one call; ask for at most {GET_RECORDS_MAX}");
         return Err(Problem::new(Code::BatchTooLarge, detail).field("offsets").expected(GET_RECORDS_MAX).got(count));
     }
-    Ok(request)
+    Ok(())
 }
 
 /// What is wanted, in both orders.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::answer::{self, Refusal};
 use super::query::Query;
 use super::read::opened;
-use super::{App, InPath, blocking, body};
+use super::{App, InPath, blocking, body, object};
 use crate::log::work::{Done, What, Work};
 
 /// A configuration is small.
@@ -62,8 +62,9 @@ pub async fn put(
         }
     };
     let body = body::read(&headers, body, BODY_MAX, Code::BatchTooLarge).await?;
+    let given = object::parse(object::or_empty(&body), r#"{"durability":"synced"}"#)?;
     let put = PutNamespace::parse(&body, &app.engine.config().namespace_defaults)
-        .map_err(|error| malformed(&body, &error))?;
+        .map_err(|error| not_understood(&given, &error))?;
     let (created, info) = blocking(move || {
         let (created, namespace) = app.engine.put(&name, put, only_create)?;
         Ok((created, namespace.describe()?))
@@ -72,18 +73,12 @@ pub async fn put(
     Ok(answer::json(if created { StatusCode::CREATED } else { StatusCode::OK }, &info))
 }
 
-fn malformed(body: &[u8], error: &serde_json::Error) -> Problem {
+fn not_understood(given: &Map<String, Value>, error: &serde_json::Error) -> Problem {
     let detail = format!("the configuration is not understood: {error}; nothing was changed");
-    match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(given)) => {
-            let problem = Problem::new(Code::InvalidArgument, detail);
-            match field_at_fault(&given) {
-                Some((field, got)) => problem.field(field).got(got),
-                None => problem,
-            }
-        }
-        Ok(got) => Problem::new(Code::InvalidArgument, detail).expected("an object").got(got),
-        Err(error) => Problem::new(Code::MalformedBody, detail).with("line", error.line()),
+    let problem = Problem::new(Code::InvalidArgument, detail);
+    match field_at_fault(given) {
+        Some((field, got)) => problem.field(field).got(got),
+        None => problem,
     }
 }
 
@@ -130,11 +125,8 @@ pub async fn trim(
     body: Body,
 ) -> Result<Response, Refusal> {
     Query::parse(uri.query(), &[])?;
-    let body = body::read(&headers, body, BODY_MAX, Code::BatchTooLarge).await?;
-    let TrimRequest { partition, before } = serde_json::from_slice(&body).map_err(|error| {
-        let detail = format!("the body is not understood: {error}; send {{\"partition\":0,\"before\":OFFSET}}");
-        Problem::new(Code::MalformedBody, detail).with("line", error.line())
-    })?;
+    let TrimRequest { partition, before } =
+        object::read(&headers, body, BODY_MAX, r#"{"partition":0,"before":OFFSET}"#).await?;
     let namespace = app.engine.get(&name)?;
     namespace.check_unordered()?;
     let partition = opened(&namespace, namespace.partition_named(partition)?).await?;
@@ -163,11 +155,7 @@ pub async fn seal(
 ) -> Result<Response, Refusal> {
     Query::parse(uri.query(), &[])?;
     let body = body::read(&headers, body, BODY_MAX, Code::BatchTooLarge).await?;
-    let body = if body.trim_ascii().is_empty() { &b"{}"[..] } else { &body };
-    let SealRequest { partition } = serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not understood: {error}; send {{\"partition\":0}}");
-        Problem::new(Code::MalformedBody, detail).with("line", error.line())
-    })?;
+    let SealRequest { partition } = object::parse(object::or_empty(&body), r#"{"partition":0}"#)?;
     let namespace = app.engine.get(&name)?;
     namespace.check_read()?;
     let partition = opened(&namespace, namespace.partition_named(partition)?).await?;

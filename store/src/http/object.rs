@@ -1,0 +1,103 @@
+//! Bodies that are JSON objects, and nothing else.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use axum::body::Body;
+use http::HeaderMap;
+use logstore_api::{Code, Problem};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+
+use super::body;
+
+/// Reads a body of at most `max` bytes that is an object; `example` tells who sent something else what to send.
+pub async fn read<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    max: usize,
+    example: &str,
+) -> Result<T, Problem> {
+    parse(&body::read(headers, body, max, Code::BatchTooLarge).await?, example)
+}
+
+/// An empty body as an empty object, where everything may be left out.
+#[must_use]
+pub fn or_empty(body: &[u8]) -> &[u8] {
+    if body.trim_ascii().is_empty() { b"{}" } else { body }
+}
+
+/// Parses a body that is an object.
+pub fn parse<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
+    let Object(value) = serde_json::from_slice(body).map_err(|error| {
+        let detail = format!("the body is not understood: {error}; send {example}");
+        Problem::new(Code::MalformedBody, detail).with("line", error.line())
+    })?;
+    Ok(value)
+}
+
+/// A value that came as an object: a derived `Deserialize` takes an array for a struct too, field by field, and read
+/// `[0,1]` as a trim.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OfObject(PhantomData))
+    }
+}
+
+struct OfObject<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OfObject<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use logstore_api::namespace::{SealRequest, TrimRequest};
+
+    use super::*;
+
+    fn detail(body: &str) -> String {
+        parse::<TrimRequest>(body.as_bytes(), r#"{"before":7}"#).unwrap_err().detail
+    }
+
+    #[test]
+    fn whatever_is_no_object_is_refused_by_its_kind_with_an_example() {
+        let expected = |what: &str, column: usize| {
+            format!(
+                "the body is not understood: invalid type: {what}, expected a JSON object at line 1 column {column}; \
+                 send {{\"before\":7}}"
+            )
+        };
+        assert_eq!(detail("[0,1]"), expected("sequence", 0));
+        assert_eq!(detail("7"), expected("integer `7`", 1));
+        assert_eq!(detail("null"), expected("null", 4));
+        assert_eq!(detail("\"before\""), expected("string \"before\"", 8));
+    }
+
+    #[test]
+    fn what_is_wrong_inside_is_told_with_its_place() {
+        assert!(detail("{\n\"before\":-1}").contains("invalid value: integer `-1`, expected u64 at line 2 column 11"));
+        assert!(detail("{\"befor\":1}").contains("unknown field `befor`, expected `partition` or `before` at line 1"));
+        assert!(detail("{\"before\":1} 2").contains("trailing characters at line 1 column 14"));
+        assert!(detail("{}").contains("missing field `before` at line 1 column 2"));
+        assert!(detail("").contains("EOF while parsing a value at line 1 column 0"));
+        let problem = parse::<TrimRequest>(b"{\n\"before\":-1}", "").unwrap_err();
+        assert_eq!(problem.more["line"], 2);
+    }
+
+    #[test]
+    fn an_empty_body_says_nothing_only_where_that_is_enough() {
+        assert_eq!(parse::<SealRequest>(or_empty(b" \n"), "").unwrap(), SealRequest { partition: None });
+        assert!(parse::<TrimRequest>(or_empty(b""), "").unwrap_err().detail.contains("missing field `before`"));
+    }
+}
