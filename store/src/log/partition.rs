@@ -1,34 +1,22 @@
 //! A partition: the queue before the writer, the line of answers behind it, and the segments for readers.
 
+mod reading;
+mod tending;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use logstore_api::fence::{PartitionTail, Reign};
-use logstore_api::frame::FrameView;
 use logstore_api::namespace::{Hole, PartitionInfo, SealAnswer, TrimAnswer};
-use logstore_api::{Code, NamespaceConfig, Problem, Timestamp};
+use logstore_api::{Code, NamespaceConfig, Problem};
 use tokio::sync::{oneshot, watch};
 
-use super::backward::{self, EndedBackward};
-use super::changes::Erased;
-use super::cursor::LogRecord;
-use super::each::{Each, Plan};
 use super::erasing::Erasing;
-use super::find::ordinals::Direction;
-use super::find::select::{self, Read, Reads, Search, Selected, Selection};
-use super::mend;
-use super::modify::Target;
-use super::overlay::{Lens, Obstacle};
-use super::read::{self, Ended, Flow, Range};
 use super::recovery::{self, CleanMark, Recovered};
-use super::retention;
-use super::segment::Segment;
 use super::shared::{Context, Published, Shared, lock};
 use super::state::LogState;
-use super::time;
 use super::work::{Done, Held, Reply, Work, frozen};
 use super::writer::Writer;
 use crate::primitives::{Mutex, TryLockError};
@@ -39,8 +27,6 @@ const BATCH_FRAMES_MAX: usize = 4096;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Batches after which a leader hands over.
 const BATCHES_MAX: usize = 64;
-/// An active segment of which everything is trimmed is replaced when it is larger than this.
-const TRIMMED_BYTES_MIN: u64 = 64 * 1024;
 
 /// One log.
 #[derive(Debug)]
@@ -199,128 +185,6 @@ impl Partition {
         self.shared.subscribe()
     }
 
-    /// Gives records to `sink`; `range` lies between start and end. Erased ones are passed over.
-    pub fn read(&self, range: Range, mut sink: impl FnMut(&LogRecord<'_>) -> Flow) -> io::Result<Ended> {
-        let segments = self.shared.segments();
-        let mut lens = Lens::new(&self.shared, &segments);
-        let ended = read::read(&segments, range, |record| lens.give(record, &mut sink))?;
-        let ended = lens.ended(ended)?;
-        if let Some(until) = ended.damaged_until {
-            self.shared.note_hole(ended.next, until);
-        }
-        Ok(ended)
-    }
-
-    /// Gives records to `sink`, newest first; `range` lies between start and end. Erased ones are passed over.
-    pub fn read_backward(
-        &self,
-        range: Range,
-        mut sink: impl FnMut(&LogRecord<'_>) -> Flow,
-    ) -> io::Result<EndedBackward> {
-        let segments = self.shared.segments();
-        let mut lens = Lens::new(&self.shared, &segments);
-        let ended = backward::read_backward(&segments, range, |record| lens.give(record, &mut sink))?;
-        let ended = match lens.obstacle()? {
-            Some(Obstacle::Damaged(offset)) => EndedBackward { damaged_from: Some(offset), ..ended },
-            Some(Obstacle::Gone) => EndedBackward { is_trimmed: true, ..ended },
-            None => ended,
-        };
-        if let Some(from) = ended.damaged_from {
-            self.shared.note_hole(from, ended.next);
-        }
-        Ok(ended)
-    }
-
-    /// Gives records that fit a selection to `sink`, in this direction; `range` lies between start and end. When the
-    /// deadline is over the answer says where to go on.
-    pub fn select(
-        &self,
-        selection: &Selection,
-        range: Range,
-        direction: Direction,
-        deadline: Instant,
-        sink: impl FnMut(&LogRecord<'_>) -> Flow,
-    ) -> io::Result<Selected> {
-        let mut search = Search::new(self.shared.segments(), selection, range, direction);
-        select::select(&mut search, self, deadline, sink)
-    }
-
-    /// Whether any record of a range fits a selection. No record is read.
-    pub fn any_fits(&self, selection: &Selection, range: Range) -> io::Result<bool> {
-        let mut search = Search::new(self.shared.segments(), selection, range, Direction::Up);
-        while let Some(batch) = search.next_batch()? {
-            if !batch.offsets.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// How these offsets, ascending and each once, are read best.
-    pub fn plan_each(&self, offsets: &[u64]) -> io::Result<Plan> {
-        let plan = Plan::new(&self.shared.segments(), offsets)?;
-        // A patched record may be longer than it stands there.
-        Ok(if self.shared.overlay.is_empty() { plan } else { plan.of_any_size() })
-    }
-
-    /// Says to `sink` what stands at each planned offset, in order, until it says stop.
-    pub fn read_each(&self, plan: &Plan, sink: impl FnMut(u64, Each<'_>) -> Flow) -> io::Result<()> {
-        plan.carry_out(|range, sink| self.read(range, sink), sink)
-    }
-
-    /// The first offset whose record is of this time or later; `None` where there is none yet.
-    pub fn offset_at(&self, time: Timestamp) -> io::Result<Option<u64>> {
-        time::offset_at(&self.shared.segments(), time)
-    }
-
-    /// More than the records of a range take, where that can be told without touching the disk: in the active segment.
-    #[must_use]
-    pub fn bytes_at_most(&self, range: Range) -> Option<usize> {
-        if !self.shared.overlay.is_empty() {
-            // A patched record may be longer than it stands there.
-            return None;
-        }
-        let active = self.shared.segments().last().cloned()?;
-        let bytes = active.bytes_of(range.from, range.until)?;
-        Some(if range.from < range.until { usize::try_from(bytes).unwrap_or(usize::MAX) } else { 0 })
-    }
-
-    /// Gives records to `sink` from one at or before an address of rochefort's file, erased ones left out; `None` stands
-    /// for damage.
-    pub fn read_from_address(
-        &self,
-        address: u64,
-        mut sink: impl FnMut(Option<&LogRecord<'_>>) -> Flow,
-    ) -> io::Result<()> {
-        let segments = self.shared.segments();
-        let mut lens = Lens::new(&self.shared, &segments);
-        read::read_from_address(&segments, address, |record| match record {
-            Some(record) => lens.give(record, &mut |record| sink(Some(record))),
-            None => sink(None),
-        })?;
-        if lens.obstacle()?.is_some() {
-            sink(None);
-        }
-        Ok(())
-    }
-
-    /// A record as it was appended, for one that is going to change it; `None` where the log does not have it any more.
-    pub fn target(&self, offset: u64) -> io::Result<Option<Target>> {
-        let mut target = Target::Damaged;
-        let ended = read::read(&self.shared.segments(), Range { from: offset, until: offset + 1 }, |record| {
-            let data_len = u32::try_from(record.data().len()).unwrap_or(u32::MAX);
-            let standing = Target::Standing { data_len, alloc_len: record.alloc_len() };
-            target = if record.is_erased() { Target::Erased } else { standing };
-            Flow::Stop
-        })?;
-        Ok(ended.begins_at.is_none().then_some(target))
-    }
-
-    /// Gives ordered frames to `sink`, from a number on, until it says no.
-    pub fn frames(&self, from: u64, sink: impl FnMut(&FrameView<'_>, u64) -> bool) -> io::Result<()> {
-        self.shared.frames(from, sink)
-    }
-
     /// Damaged ranges that were noticed.
     #[must_use]
     pub fn holes(&self) -> Vec<Hole> {
@@ -374,18 +238,6 @@ impl Partition {
         self.with_writer(|writer| act(writer, &self.shared))
     }
 
-    /// Writes the side files of segments that have none yet.
-    pub fn seal_segments(&self) {
-        let _one_at_a_time = lock(&self.tending);
-        self.shared.seal_segments();
-    }
-
-    /// Writes again what the frames tell of segments' headers and side files.
-    pub fn mend(&self) -> io::Result<()> {
-        let _one_at_a_time = lock(&self.tending);
-        mend::mend(&self.shared.site, &self.shared.segments())
-    }
-
     /// The first offset that is still there, seen by readers or not.
     #[must_use]
     pub fn first_offset(&self) -> u64 {
@@ -421,26 +273,6 @@ impl Partition {
         }
     }
 
-    /// Everything that is due: a sync of what was only written, a new segment by age, old segments away, side files.
-    pub fn tend(self: &Arc<Self>, now: Timestamp) {
-        self.rotate_by_age(now);
-        self.drop_segments(now);
-        let _one_at_a_time = lock(&self.tending);
-        if self.shared.is_retired() {
-            return;
-        }
-        self.shared.seal_segments();
-        self.shared.save_confirmed();
-    }
-
-    /// Takes erased records out of the files, a step at a time, so that all bytes of each are gone within this time.
-    pub fn carry_out_erasures(self: &Arc<Self>, within: Duration, now: Timestamp) {
-        let mut erasing = lock(&self.tending);
-        if !self.shared.is_retired() {
-            erasing.go_on(self, within, now);
-        }
-    }
-
     /// Syncs what was only written.
     pub fn sync_in_background(&self) {
         self.shared.sync_if_wanted(true);
@@ -465,93 +297,6 @@ impl Partition {
         })?;
         let PartitionInfo { partition, segments, end, .. } = self.describe();
         Ok(SealAnswer { partition, sealed, segments, end })
-    }
-
-    fn rotate_by_age(self: &Arc<Self>, now: Timestamp) {
-        let config = self.shared.config();
-        let due = |writer: &Writer| {
-            writer.active_with_frames().is_some_and(|active| {
-                let (created, last) = (active.header.created, active.last_time());
-                active.tables_too_large()
-                    || retention::rotates_by_age(created, last, &config.rotation, &config.retention, now)
-            })
-        };
-        self.with_writer(|writer| {
-            if due(writer) && !self.shared.is_frozen() && !self.shared.is_retired() && writer.roll(&self.shared).is_ok() {
-                tracing::debug!(partition = %self.shared.site.label, "began a new segment because of the age of the last");
-            }
-        });
-    }
-
-    /// Removes segments that retention or a trim lets go, the active one too where all of it is trimmed.
-    pub fn drop_segments(self: &Arc<Self>, now: Timestamp) {
-        let _one_at_a_time = lock(&self.tending);
-        if self.shared.is_retired() {
-            return;
-        }
-        self.roll_trimmed();
-        let dropped = self.shared.take_droppable(now);
-        self.shared.note_usage();
-        self.remove(dropped);
-    }
-
-    /// When the last record of the oldest segment came, where that segment may go because the store needs room: only
-    /// in a log that has a retention.
-    #[must_use]
-    pub fn oldest_for_room(&self) -> Option<Timestamp> {
-        self.shared.oldest_for_room()
-    }
-
-    /// Removes that segment; how many bytes.
-    pub fn drop_oldest(self: &Arc<Self>) -> u64 {
-        let _one_at_a_time = lock(&self.tending);
-        if self.shared.is_retired() {
-            return 0;
-        }
-        let dropped: Vec<_> = self.shared.take_oldest_for_room().into_iter().collect();
-        let bytes = dropped.iter().map(|segment| segment.log_bytes()).sum();
-        self.shared.note_usage();
-        self.remove(dropped);
-        bytes
-    }
-
-    /// Removes the files of segments that readers do not see any more. Each is let go before the next: one that is removed
-    /// keeps its descriptor as long as somebody holds it.
-    fn remove(self: &Arc<Self>, dropped: Vec<Arc<Segment>>) {
-        if dropped.is_empty() {
-            return;
-        }
-        self.shared.publish();
-        self.forget(&[]);
-        for segment in dropped {
-            tracing::info!(partition = %self.shared.site.label, first_offset = segment.header.base_offset, bytes = segment.log_bytes(), "removing a segment");
-            if let Err(error) = segment.remove() {
-                tracing::warn!(path = %segment.path().display(), %error, "failed to remove a segment; the next start tries again");
-            }
-        }
-        if let Err(error) = self.shared.site.disk.sync_dir(&self.shared.site.dir) {
-            tracing::warn!(dir = %self.shared.site.dir.display(), %error, "failed to sync a directory after removing segments");
-        }
-        self.shared.space.look();
-    }
-
-    /// Forgets changes of records whose segments are gone, and erasures that were carried out.
-    pub(super) fn forget(self: &Arc<Self>, carried_out: &[(u64, Erased)]) {
-        let start = self.shared.segments().first().map_or(0, |first| first.header.base_offset);
-        self.with_writer(|writer| writer.forget(start, carried_out));
-        self.shared.overlay.forget_before(start);
-        self.shared.overlay.forget_erased(carried_out);
-    }
-
-    fn roll_trimmed(self: &Arc<Self>) {
-        self.with_writer(|writer| {
-            let all_trimmed = writer.state().trim_start == writer.state().tail.next_offset;
-            let large = writer.active_with_frames().is_some_and(|active| active.log_bytes() > TRIMMED_BYTES_MIN);
-            if all_trimmed && large && !self.shared.is_frozen() {
-                // Where even a small new segment finds no room, the old one stays until there is some.
-                let _ = writer.roll(&self.shared);
-            }
-        });
     }
 
     /// The answer to a trim.
@@ -591,27 +336,6 @@ impl Partition {
             Err(error) => {
                 tracing::warn!(partition = %self.shared.site.label, %error, "failed to end a log in an orderly way; the next start verifies it");
                 None
-            }
-        }
-    }
-}
-
-impl Reads for Partition {
-    fn read(
-        &self,
-        range: Range,
-        direction: Direction,
-        sink: &mut dyn FnMut(&LogRecord<'_>) -> Flow,
-    ) -> io::Result<Read> {
-        match direction {
-            Direction::Up => {
-                let Ended { next, damaged_until, begins_at } = self.read(range, sink)?;
-                Ok(Read { next, damaged: damaged_until.map(|until| Range { from: next, until }), begins_at })
-            }
-            Direction::Down => {
-                let EndedBackward { next, damaged_from, is_trimmed } = self.read_backward(range, sink)?;
-                let damaged = damaged_from.map(|from| Range { from, until: next });
-                Ok(Read { next, damaged, begins_at: is_trimmed.then_some(next) })
             }
         }
     }
