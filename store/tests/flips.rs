@@ -413,7 +413,7 @@ fn flipped_bytes_of_the_roots_identity_keep_the_store_from_starting() {
         disk.damage(&path, |bytes| bytes[at] ^= 1 << (at % 8)).unwrap();
         is_noticed(&disk, &path);
         let error = engine(&disk, StoreConfig::default()).unwrap_err().to_string();
-        assert!(error.starts_with("/root/node is damaged"), "byte {at}: {error}");
+        assert!(error.starts_with("/store/node is damaged"), "byte {at}: {error}");
         assert!(disk.files().iter().any(|path| path.ends_with("CLEAN")), "byte {at}: nothing was changed");
     }
 }

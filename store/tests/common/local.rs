@@ -17,7 +17,7 @@ use logstore_store::log::read::{Flow, Range};
 use logstore_store::log::work::{Done, What, Work};
 
 /// Where the data is.
-pub const ROOT: &str = "/root";
+pub const ROOT: &str = "/store";
 
 /// Opens the root on a disk.
 pub fn engine(disk: &(impl Disk + Clone + 'static), config: StoreConfig) -> Result<Arc<Engine>, StartError> {
