@@ -35,6 +35,33 @@ fn trim(namespace: &Namespace, before: u64) -> Result<Done, Box<Problem>> {
 }
 
 #[test]
+fn a_full_disk_refuses_appends_and_nothing_else() {
+    let store = Store::new();
+    let namespace = store.configured("orders", small_segments());
+    let payload = vec![7; 30_000];
+    (0..5).for_each(|_| {
+        append(&namespace, &[&payload]).unwrap();
+    });
+    for room in [0, 10, 100] {
+        store.disk.faults.room.store(room, Ordering::SeqCst);
+        assert_eq!(append(&namespace, &[b"no room", b"no room"]).unwrap_err().code, "disk_full", "{room} bytes");
+        assert_eq!(read_all(&namespace).len(), 5);
+    }
+    store.disk.faults.room.store(1_000, Ordering::SeqCst);
+    let partition = namespace.partition(0).unwrap();
+    let trimmed = partition.submit(|reply| Work::Trim { before: 3, reply }).blocking_recv().unwrap().unwrap();
+    assert_eq!(trimmed.what, What::Trimmed { start: 3 });
+    let before = store.segments().len();
+    partition.drop_segments(logstore_api::Timestamp::now());
+    assert!(store.segments().len() < before);
+    store.disk.faults.room.store(u64::MAX, Ordering::SeqCst);
+    assert_eq!(append(&namespace, &[b"room again"]), Ok(5));
+    let store = store.restart();
+    let left: Vec<u64> = read_all(&store.namespace("orders")).into_iter().map(|(offset, _)| offset).collect();
+    assert_eq!(left, [3, 4, 5]);
+}
+
+#[test]
 fn no_room_no_quota_and_a_read_only_disk_refuse_appends_until_it_is_over() {
     let store = Store::new();
     let namespace = store.configured("orders", small_segments());
