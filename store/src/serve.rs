@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(move || Engine::start(disk, root, store_config)).await??
     };
     disk.show(engine.metrics.open_files.clone());
-    housekeeping::start(&engine, disk).context("failed to start a thread")?;
+    housekeeping::start(&engine).context("failed to start a thread")?;
     let (drain, draining) = watch::channel(false);
     if let Some(admin) = admin {
         start_admin(admin, &engine, draining.clone())?;

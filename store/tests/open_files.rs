@@ -10,9 +10,12 @@ use common::{Connection, Start, Store, eventually};
 const LIMIT: usize = 128;
 const NAMESPACES: usize = 300;
 
+/// Others may end in `.log` too, such as where the output of the test goes.
 fn open_logs(store: &Store) -> usize {
     let descriptors = std::fs::read_dir(format!("/proc/{}/fd", store.pid())).unwrap().filter_map(Result::ok);
-    let log = |target: std::path::PathBuf| target.extension().is_some_and(|extension| extension == "log");
+    let log = |target: std::path::PathBuf| {
+        target.starts_with(&store.root) && target.extension().is_some_and(|extension| extension == "log")
+    };
     descriptors.filter(|name| std::fs::read_link(name.path()).is_ok_and(log)).count()
 }
 
@@ -35,12 +38,6 @@ fn more_logs_than_descriptors_are_written_and_read() {
             let path = format!("{}?durability={level}", path(number));
             let answer = connection.send("POST", &path, &[], text.as_bytes()).unwrap();
             assert_eq!(answer.status, 200, "{answer:?}");
-        }
-        // What is not synced cannot be closed, and a busy disk may take long to sync.
-        for number in 0..NAMESPACES {
-            let path = format!("/v1/namespaces/log-{number}/durable?after={round}&wait=60s");
-            let answer = connection.send("GET", &path, &[], b"").unwrap();
-            assert!(answer.text().contains(&format!("\"durable_end\":{}", round + 1)), "{answer:?}");
         }
         eventually("few open logs", || open_logs(&store) <= LIMIT / 4);
         for number in 0..NAMESPACES {

@@ -166,12 +166,6 @@ impl PooledDisk {
         let _ = self.0.shown.set(gauge);
     }
 
-    /// Closes files that nobody uses where too many are open: who opens and who syncs does it too, but the last of them
-    /// may have come too early for those of others.
-    pub fn close_idle(&self) {
-        self.0.close_some(self.0.max, Effort::Idle);
-    }
-
     /// Descriptors that are open now.
     #[must_use]
     pub fn open_count(&self) -> usize {
@@ -181,7 +175,26 @@ impl PooledDisk {
 
 impl Disk for PooledDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.0.open_pooled(path, how)?)
+        let pool = &self.0;
+        let names = pool.names.read().unwrap_or_else(PoisonError::into_inner);
+        let file = pool.open_file(path, how)?;
+        let id = pool.next_id.fetch_add(1, Ordering::Relaxed);
+        // Opened again, it must not be emptied.
+        let how = if how == Open::Create { Open::Write } else { how };
+        let slot = Slot { path: path.to_owned(), file: Some(file), identity: None, nameless: false };
+        let pooled = Arc::new_cyclic(|me| PooledFile {
+            pool: Arc::clone(pool),
+            me: Weak::clone(me),
+            id,
+            how,
+            slot: RwLock::new(slot),
+            used: AtomicBool::new(true),
+            writes: Writes::default(),
+        });
+        lock(&pool.files).insert((path.to_owned(), id), Weak::clone(&pooled.me));
+        drop(names);
+        pool.entered(&pooled);
+        Ok(pooled)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -225,28 +238,6 @@ impl Disk for PooledDisk {
 }
 
 impl Pool {
-    fn open_pooled(self: &Arc<Self>, path: &Path, how: Open) -> io::Result<Arc<PooledFile>> {
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let file = self.open_file(path, how)?;
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        // Opened again, it must not be emptied.
-        let how = if how == Open::Create { Open::Write } else { how };
-        let slot = Slot { path: path.to_owned(), file: Some(file), identity: None, nameless: false };
-        let pooled = Arc::new_cyclic(|me| PooledFile {
-            pool: Arc::clone(self),
-            me: Weak::clone(me),
-            id,
-            how,
-            slot: RwLock::new(slot),
-            used: AtomicBool::new(true),
-            writes: Writes::default(),
-        });
-        lock(&self.files).insert((path.to_owned(), id), Weak::clone(&pooled.me));
-        drop(names);
-        self.entered(&pooled);
-        Ok(pooled)
-    }
-
     fn open_file(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         self.with_descriptor(|disk| disk.open(path, how))
     }

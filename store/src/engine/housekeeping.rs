@@ -9,7 +9,6 @@ use logstore_api::Timestamp;
 
 use super::namespace::Namespace;
 use super::{Engine, floor, quarantine};
-use crate::disk::PooledDisk;
 
 /// How often the room on the disk is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -27,16 +26,15 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 const SYNC_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts the threads. They end when the engine is gone.
-pub fn start(engine: &Arc<Engine>, disk: Arc<PooledDisk>) -> std::io::Result<()> {
+pub fn start(engine: &Arc<Engine>) -> std::io::Result<()> {
+    let spawn = |name: &str, run: fn(&Weak<Engine>)| {
+        let engine = Arc::downgrade(engine);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&engine)).map(drop)
+    };
     engine.metrics.recovering.set(i64::try_from(engine.namespaces().len()).unwrap_or(i64::MAX));
-    spawn(engine, "housekeeping", move |engine| tend(engine, &disk))?;
-    spawn(engine, "unsynced", sync)?;
-    spawn(engine, "opening", open_all)
-}
-
-fn spawn(engine: &Arc<Engine>, name: &str, run: impl FnOnce(&Weak<Engine>) + Send + 'static) -> std::io::Result<()> {
-    let engine = Arc::downgrade(engine);
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&engine)).map(drop)
+    spawn("housekeeping", tend)?;
+    spawn("unsynced", sync)?;
+    spawn("opening", open_all)
 }
 
 /// Syncs what was only written, when it is due.
@@ -47,7 +45,7 @@ fn sync(engine: &Weak<Engine>) {
     }
 }
 
-fn tend(engine: &Weak<Engine>, disk: &PooledDisk) {
+fn tend(engine: &Weak<Engine>) {
     let begun = Instant::now();
     let (mut tended, mut measured) = (begun, None::<Instant>);
     loop {
@@ -55,7 +53,6 @@ fn tend(engine: &Weak<Engine>, disk: &PooledDisk) {
         let Some(engine) = engine.upgrade() else { return };
         engine.space.look();
         engine.metrics.show_space(&engine.space);
-        disk.close_idle();
         if tended.elapsed() < TEND_EVERY || engine.space.only_reads() {
             continue;
         }

@@ -104,20 +104,6 @@ fn where_too_many_are_unsynced_they_are_synced_and_closed() {
 }
 
 #[test]
-fn where_nothing_is_opened_and_nothing_synced_files_are_closed_too() {
-    let bench = Bench::new();
-    let files: Vec<_> = (0..2 * MAX)
-        .map(|number| bench.disk.0.open_pooled(&bench.path(&format!("{number}")), Open::Create).unwrap())
-        .collect();
-    files.iter().for_each(|file| assert_eq!(file.write_at(&[IoSlice::new(b"x")], 0).unwrap(), 1));
-    // As if each sync had ended after the last look.
-    files.iter().for_each(|file| file.writes.synced.store(1, Ordering::SeqCst));
-    assert_eq!(descriptors_below(bench.dir.path()), 2 * MAX);
-    bench.disk.close_idle();
-    assert_eq!(descriptors_below(bench.dir.path()), MAX);
-}
-
-#[test]
 fn a_failure_that_the_pool_was_told_of_is_told_to_the_owner() {
     let bench = Bench::new();
     let files: Vec<_> = (0..8 * MAX).map(|number| bench.file(&format!("{number}"))).collect();
