@@ -24,6 +24,14 @@ pub struct FramePlace {
     pub position: u32,
 }
 
+impl FramePlace {
+    /// A segment's positions fit 32 bits.
+    #[must_use]
+    pub fn new(segment: u64, position: u64) -> Self {
+        Self { segment, position: u32::try_from(position).unwrap_or(u32::MAX) }
+    }
+}
+
 /// A patch that stands in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PatchRef {
@@ -77,6 +85,14 @@ pub struct Doubt {
     pub until: u64,
     /// Changes by this frame and later ones are known.
     pub frame: u64,
+}
+
+impl Doubt {
+    /// Whether it is open what a record is, of whose patches this is the first: a whole payload that came later than what
+    /// was lost is beyond doubt.
+    fn covers(&self, offset: u64, first: Option<&PatchRef>) -> bool {
+        offset < self.until && !first.is_some_and(|first| first.whole && first.frame >= self.frame)
+    }
 }
 
 /// What became of a record.
@@ -305,10 +321,14 @@ impl Changes {
         }
     }
 
-    /// A whole payload that came later than what was lost is beyond doubt.
     fn doubts(&self, offset: u64, first: Option<&PatchRef>) -> bool {
-        let certain = |doubt: &Doubt| first.is_some_and(|first| first.whole && first.frame >= doubt.frame);
-        self.doubt.is_some_and(|doubt| offset < doubt.until && !certain(&doubt))
+        self.doubt.is_some_and(|doubt| doubt.covers(offset, first))
+    }
+
+    /// Whether patches of a record may be missing from what is known of it, among those that were lost.
+    #[must_use]
+    pub fn may_lack(&self, offset: u64, lost: &Doubt) -> bool {
+        lost.covers(offset, self.patches(offset).first())
     }
 
     /// Patches of a record that are known, also where one is lost.

@@ -1,15 +1,22 @@
 //! Opening a partition's files after an orderly stop, or after any other. Nothing is deleted: a torn tail goes to
 //! quarantine before it is cut, and damage stays where it is, as a hole, behind which a new segment begins.
 
+mod gap;
+mod keep;
+mod replay;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use logstore_api::Timestamp;
-use logstore_api::frame::{FrameView, HEADER_LEN, Header, Kind, PRODUCER_LEN, Salt, control};
+use logstore_api::frame::{FrameView, Kind, Salt, control};
 use serde::{Deserialize, Serialize};
 
-use super::changes::{CONTROL_RECORD_LEN_MAX, Change, Changes, Doubt, FramePlace};
+use self::keep::quarantine;
+pub use self::keep::{keep, keep_copy};
+use self::replay::{Replay, Replayed};
+use super::changes::{Change, Changes, Doubt};
 use super::confirmed::ConfirmedFile;
 use super::cursor::{FRAMES_AT, Window};
 use super::find::Finding;
@@ -19,7 +26,6 @@ use super::overlay::Hidden;
 use super::scan::{Found, Scan};
 use super::segment::{self, Segment, SegmentHeader};
 use super::state::{LogState, Tail};
-use crate::broken::{self, Broken};
 use crate::disk::{self, Disk, DiskFile, Open};
 
 /// Where a partition's files are, and what verifies them.
@@ -182,30 +188,6 @@ struct OpenedFile {
     sound: bool,
 }
 
-/// What a walk over a segment's frames gives.
-struct Replay {
-    state: LogState,
-    /// Changes of records by frames that are confirmed, once others have come.
-    seen: Option<Changes>,
-    /// Those others.
-    hidden: Vec<Hidden>,
-    /// What the damage just passed was, where that can be told.
-    lost: Option<Lost>,
-    tables: Tables,
-    holes: Vec<(u64, u64)>,
-    damaged: bool,
-    /// Where sound frames end, and a torn tail begins if the file goes on.
-    end: u64,
-}
-
-/// A damaged frame whose header is sound.
-struct Lost {
-    /// Where it ends in the file.
-    end: u64,
-    /// What it has changed of other records; `None` where that is not known.
-    change: Option<Option<Change>>,
-}
-
 impl Files<'_> {
     fn open(&mut self, base_frame: u64) -> io::Result<()> {
         let path = self.site.dir.join(segment::file_name(base_frame));
@@ -236,12 +218,7 @@ impl Files<'_> {
 
     /// What the header of a segment must have said: its snapshot repeats it, and the segment before ends there.
     fn guess_header(&self, base_frame: u64, file: &Arc<dyn DiskFile>, len: u64) -> io::Result<SegmentHeader> {
-        let window = Window::new(Arc::clone(file), len);
-        let state = match Scan::new(window, self.site.salt, FRAMES_AT, len).step()? {
-            Found::Frame { position: FRAMES_AT, frame } => decode_snapshot(&frame),
-            _ => None,
-        };
-        let state = match state {
+        let state = match self.snapshot(file, len)? {
             Some(state) => state,
             None => self.state_before(self.opened.len())?,
         };
@@ -263,88 +240,26 @@ impl Files<'_> {
         }
     }
 
-    /// Walks over a segment. `cut_from`: damage at or behind this frame number ends the log, because a writer brings what
-    /// follows again; a copy must not count as holding what it cannot read.
-    fn replay(&self, opened: &OpenedFile, number: usize, cut_from: Option<u64>) -> io::Result<Replay> {
-        let window = Window::new(Arc::clone(&opened.file), opened.len);
-        let mut scan = Scan::new(window, self.site.salt, FRAMES_AT, opened.len);
-        let mut replay = Replay {
-            state: LogState::default(),
-            seen: None,
-            hidden: Vec::new(),
-            lost: None,
-            tables: Tables::new(opened.header.base_offset),
-            holes: Vec::new(),
-            damaged: !opened.sound,
-            end: opened.len.min(FRAMES_AT),
+    /// Walks over a segment; for `cut_from` see [`Replay::new`].
+    fn replay(&self, opened: &OpenedFile, number: usize, cut_from: Option<u64>) -> io::Result<Replayed> {
+        let snapshot = self.snapshot(&opened.file, opened.len)?;
+        let damaged = snapshot.is_none();
+        let state = match snapshot {
+            Some(state) => state,
+            None => self.state_without_snapshot(opened, number)?,
         };
-        let mut begun = false;
-        // Whether damage here ends the log.
-        let cuts = |replay: &Replay| {
-            cut_from.is_some_and(|frame| replay.state.tail.next_frame >= frame) || broken::is(Broken::DamageCutOff)
-        };
-        loop {
-            let found = scan.step()?;
-            let snapshot = match &found {
-                Found::Frame { frame, .. } if !begun => decode_snapshot(frame),
-                _ => None,
-            };
-            if !begun {
-                replay.damaged |= snapshot.is_none();
-                replay.state = match snapshot {
-                    Some(state) => state,
-                    None => self.state_without_snapshot(opened, number)?,
-                };
-                begun = true;
-            }
-            match found {
-                Found::Frame { position, frame } => {
-                    let place = FramePlace {
-                        segment: opened.header.base_frame,
-                        position: u32::try_from(position).unwrap_or(u32::MAX),
-                    };
-                    replay.take(&frame, place, self.site, cut_from);
-                    replay.end = position + frame.bytes().len() as u64;
-                }
-                Found::Damage { from, until } => {
-                    tracing::error!(path = %opened.path.display(), from, until, "damage in a segment; what stands behind it is kept");
-                    replay.damaged = true;
-                    replay.end = if cuts(&replay) { from } else { until };
-                    if replay.end == from {
-                        return Ok(replay);
-                    }
-                    replay.lost = self.look_at_lost(opened, from)?.filter(|lost| lost.end == until);
-                }
-                Found::Tail { from, whole: Some(header) } if !cuts(&replay) => {
-                    let hole_from = replay.state.tail.next_offset;
-                    replay.lost = self.look_at_lost(opened, from)?;
-                    replay.take_lost(&header);
-                    replay.state.tail = replay.state.tail.after(&header, (0, 0), 0);
-                    replay.note_hole(hole_from, replay.state.tail.next_offset);
-                    replay.damaged = true;
-                    replay.end = from + header.frame_len as u64;
-                }
-                Found::Tail { from, whole: _ } => {
-                    replay.end = from;
-                    return Ok(replay);
-                }
-                Found::End => return Ok(replay),
-            }
-        }
+        let mut replayed = Replay::new(self.site, opened, state, cut_from).run()?;
+        replayed.damaged |= damaged;
+        Ok(replayed)
     }
 
-    /// What a damaged frame was, whose header is sound.
-    fn look_at_lost(&self, opened: &OpenedFile, position: u64) -> io::Result<Option<Lost>> {
-        let mut window = Window::new(Arc::clone(&opened.file), opened.len);
-        let Ok(header) = Header::verify(window.get(position, HEADER_LEN + PRODUCER_LEN)?, self.site.salt, position)
-        else {
-            return Ok(None);
-        };
-        let place =
-            FramePlace { segment: opened.header.base_frame, position: u32::try_from(position).unwrap_or(u32::MAX) };
-        let records = window.get(position + header.records_at() as u64, CONTROL_RECORD_LEN_MAX)?;
-        let change = Change::of_damaged(&header, records, self.site.salt, place);
-        Ok(Some(Lost { end: position + header.frame_len as u64, change }))
+    /// What a segment begins with, where it is sound.
+    fn snapshot(&self, file: &Arc<dyn DiskFile>, len: u64) -> io::Result<Option<LogState>> {
+        let window = Window::new(Arc::clone(file), len);
+        match Scan::new(window, self.site.salt, FRAMES_AT, len).step()? {
+            Found::Frame { position: FRAMES_AT, frame } => Ok(decode_snapshot(&frame)),
+            _ => Ok(None),
+        }
     }
 
     fn state_without_snapshot(&self, opened: &OpenedFile, number: usize) -> io::Result<LogState> {
@@ -402,7 +317,7 @@ impl Files<'_> {
         active.file.drop_cache()?;
         let confirmed = ConfirmedFile::load(Arc::clone(&self.site.disk), &self.site.dir).saved().frame;
         let cut_from = self.site.ordered.then_some(confirmed);
-        let Replay { mut state, seen, hidden, lost: _, tables, holes, damaged, end } =
+        let Replayed { mut state, seen, hidden, tables, holes, damaged, end } =
             self.replay(active, number, cut_from)?;
         let start = self.opened.first().map_or(0, |first| first.header.base_offset);
         state.changes.forget_before(start);
@@ -449,77 +364,6 @@ impl Files<'_> {
     }
 }
 
-impl Replay {
-    /// Takes in a frame. Changes by frames from `seen_until` on are not seen yet.
-    fn take(&mut self, frame: &FrameView<'_>, place: FramePlace, site: &Site, seen_until: Option<u64>) {
-        let header = frame.header();
-        if !header.kind.is_ordered() {
-            return self.take_checkpoint(frame);
-        }
-        let Tail { next_frame, next_offset, payload_sum, address_sum, .. } = self.state.tail;
-        if header.numbers.number != next_frame || header.numbers.base_offset != next_offset {
-            self.damaged = true;
-            self.note_hole(next_offset, header.numbers.base_offset);
-            self.take_lost(&header);
-        }
-        self.lost = None;
-        self.tables.note_frame(frame, u64::from(place.position), (payload_sum, address_sum));
-        let wire_checksum = if site.ordered { frame.wire_checksum(site.salt) } else { 0 };
-        if seen_until.is_some_and(|until| header.numbers.number >= until) && self.seen.is_none() {
-            self.seen = Some(self.state.changes.clone());
-        }
-        let change = self.state.apply(frame, place, frame.sums(), wire_checksum);
-        if let Some(change) = change.filter(|_| self.seen.is_some()) {
-            let next_offset = self.state.tail.next_offset;
-            self.hidden.push(Hidden { frame: header.numbers.number, next_offset, change });
-        }
-    }
-
-    /// What frames that were lost may have changed is not to be served as it was. `next` is the frame behind them, or the
-    /// last of them.
-    fn take_lost(&mut self, next: &Header) {
-        let Tail { next_frame, next_offset, .. } = self.state.tail;
-        let frames = next.numbers.number.saturating_sub(next_frame);
-        let offsets = next.numbers.base_offset.saturating_sub(next_offset);
-        let doubt = Change::Doubt(Doubt { until: next.numbers.base_offset, frame: next.numbers.number });
-        let change = match self.lost.take() {
-            // The frame itself: its header is sound.
-            Some(lost) if frames <= 1 => lost.change.unwrap_or(Some(doubt)),
-            // A frame that counts offsets holds records.
-            _ if frames == 0 || frames == 1 && offsets > 0 => None,
-            _ => Some(doubt),
-        };
-        if let Some(change) = change.filter(|_| self.state.changes.has_begun() && !broken::is(Broken::LostPatchIgnored))
-        {
-            if let Change::Doubt(Doubt { until, .. }) = change {
-                tracing::error!(
-                    until,
-                    "frames that may have patched or erased records were lost; records before this offset are not served, unless they are patched whole or erased"
-                );
-            }
-            self.state.changes.apply(change, next_offset);
-        }
-    }
-
-    /// A checkpoint knows of frames that damage before it has hidden.
-    fn take_checkpoint(&mut self, frame: &FrameView<'_>) {
-        self.lost = None;
-        if let Some(state) = decode_snapshot(frame)
-            && state.tail.next_frame > self.state.tail.next_frame
-        {
-            self.damaged = true;
-            self.note_hole(self.state.tail.next_offset, state.tail.next_offset);
-            self.state = state;
-        }
-    }
-
-    fn note_hole(&mut self, from: u64, until: u64) {
-        if from < until {
-            self.holes.push((from, until));
-        }
-    }
-}
-
 fn decode_snapshot(frame: &FrameView<'_>) -> Option<LogState> {
     (frame.header().kind == Kind::Snapshot).then(|| LogState::decode(control::body(frame)?))?
 }
@@ -542,38 +386,6 @@ fn unless_read_only(synced: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
         result => result,
     }
-}
-
-/// Copies what stands behind the last sound frame into quarantine, then cuts it off.
-fn quarantine(site: &Site, active: &OpenedFile, end: u64) -> io::Result<()> {
-    let kept = keep(site, &*active.file, active.header.base_frame, end, active.len)?;
-    active.file.truncate(end)?;
-    tracing::warn!(path = %active.path.display(), end, bytes = active.len - end, kept = %kept.display(), "a torn tail was cut off and kept");
-    Ok(())
-}
-
-/// Copies a whole segment, which is about to be replaced, into quarantine.
-pub fn keep_copy(site: &Site, segment: &Segment) -> io::Result<()> {
-    let len = segment.file().size()?;
-    let kept = keep(site, &**segment.file(), segment.header.base_frame, 0, len)?;
-    tracing::warn!(path = %segment.path().display(), kept = %kept.display(), "a damaged segment without frames is replaced; it was kept");
-    Ok(())
-}
-
-/// Copies a range of a log file into quarantine; where to.
-pub fn keep(site: &Site, file: &dyn DiskFile, base_frame: u64, from: u64, until: u64) -> io::Result<PathBuf> {
-    site.disk.create_dir(&site.quarantine)?;
-    let name = format!("{}-{base_frame:020}-{from}-{}.tail", site.label, Timestamp::now().0);
-    let kept = site.quarantine.join(&name);
-    let copy = site.disk.open(&kept, Open::Create)?;
-    let result = file.copy_range(&*copy, from, until);
-    if let Err(error) = result.and_then(|()| copy.sync_data()) {
-        // Half a copy is no copy; the original is still whole.
-        let _ = site.disk.remove_file(&kept);
-        return Err(error);
-    }
-    sync_parents(&*site.disk, &site.quarantine)?;
-    Ok(kept)
 }
 
 fn sync_parents(disk: &dyn Disk, dir: &Path) -> io::Result<()> {

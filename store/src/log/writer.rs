@@ -348,7 +348,7 @@ impl Writer {
         let view = draft.view();
         let before = self.state.tail;
         let segment = self.active.as_ref().map_or(0, |active| active.header.base_frame);
-        let place = FramePlace { segment, position: u32::try_from(position).unwrap_or(u32::MAX) };
+        let place = FramePlace::new(segment, position);
         let change = self.state.apply(&view, place, (draft.payload_bytes, draft.address_bytes), wire_checksum);
         if let Some(change) = change {
             let next_offset = self.state.tail.next_offset;

@@ -530,41 +530,6 @@ impl Life {
         offset < doubt_until || self.is_dead_at(offset) || after == After::PowerLoss && unkept()
     }
 
-    /// A change that was answered and is lost was behind everything that is there.
-    fn check_order(&self, found: &Found, bases: &BTreeMap<Op, u64>) -> Result<(), String> {
-        let (mut lost, mut there) = (None::<(u64, u64)>, 0);
-        for (offset, list) in self.changes.range(found.start..) {
-            let shown = self.shown_at(found, *offset);
-            if shown.is_none() && !found.is_erased(*offset) {
-                continue;
-            }
-            let done = self.explain(*offset, shown, After::PowerLoss).unwrap_or_default();
-            // A patch that has left the payload as it was is no sign that it is there.
-            let is_seen = |at: usize| {
-                let others = list.iter().zip(&done).enumerate().filter(|(other, (_, done))| *other != at && **done);
-                shown.is_none_or(|(frame, index, payload)| {
-                    fold(frame.payload(index), others.map(|(_, (asked, _))| asked))
-                        .is_none_or(|folded| folded != payload)
-                })
-            };
-            for (at, (asked, done)) in list.iter().zip(&done).enumerate() {
-                match done {
-                    true if is_seen(at) => there = there.max(asked.turn),
-                    true => {}
-                    false if asked.acked => lost = Some(lost.unwrap_or((u64::MAX, 0)).min((asked.turn, *offset))),
-                    false => {}
-                }
-            }
-        }
-        let there = bases.keys().map(|op| self.turns[op]).fold(there, u64::max);
-        match lost {
-            Some((turn, offset)) if turn < there => Err(format!(
-                "an acknowledged change of offset {offset} is lost without a word, and what came later is there"
-            )),
-            _ => Ok(()),
-        }
-    }
-
     fn found(&mut self, found: &Found) {
         let mut bases = BTreeMap::new();
         for shown in &found.records {
@@ -641,7 +606,6 @@ impl Life {
         if let Some(offset) = erased.iter().find(|offset| self.explain(**offset, None, after).is_none()) {
             return Err(format!("offset {offset} is passed over, and nobody has erased it"));
         }
-        self.check_order(found, &bases)?;
         if let Some(hole) = holes.iter().find(|hole| after == After::Kill && !self.is_dead(hole)) {
             return Err(format!("offsets {hole:?} are damaged, and no power was lost"));
         }

@@ -435,6 +435,67 @@ fn where_lost_frames_may_have_changed_any_record_none_before_them_is_served() {
     assert_eq!(read_all(&store.namespace("orders")), [(0, b"now".to_vec()), (2, b"behind".to_vec())]);
 }
 
+/// What a sector is that has never reached the disk, from this place to its end.
+fn lose_sector(store: &Store, path: &std::path::Path, at: usize) {
+    let mut bytes = store.read_file(path);
+    let end = (at / 512 + 1) * 512;
+    bytes[at..end].fill(0);
+    store.write_file(path, &bytes);
+}
+
+/// Two records of 2,000 bytes, a patch of the first one over several sectors, and a record behind it.
+fn with_a_large_patch() -> (Store, Arc<Namespace>) {
+    let store = Store::new();
+    let namespace = store.configured("orders", rolling());
+    append_with(&namespace, &[b'a'; 2000], 0, "t");
+    append_with(&namespace, &[b'b'; 2000], 0, "t");
+    patch(&namespace, 0, At::Byte(0), &[b'p'; 1500]).unwrap();
+    append_with(&namespace, &[b'd'; 600], 0, "t");
+    (store, namespace)
+}
+
+#[test]
+fn a_patch_that_never_reached_the_disk_was_not_made_and_casts_no_doubt() {
+    let starts_at = |at: usize, _len: usize| at;
+    let last_sector = |at: usize, len: usize| (at + len - 1) / 512 * 512;
+    for lost in [starts_at, last_sector] {
+        let (store, namespace) = with_a_large_patch();
+        let path = store.segments()[1].clone();
+        let (at, len) = frame_of(&store.read_file(&path), Kind::Patch);
+        let last = append_with(&namespace, &[b'l'; 1000], 0, "t");
+        patch(&namespace, 1, At::Byte(0), b"later").unwrap();
+        lose_sector(&store, &path, lost(at, len));
+        let store = store.restart();
+        let namespace = store.namespace("orders");
+        assert_eq!(read(&namespace, 0).0[0], (0, vec![b'a'; 2000]));
+        assert_eq!(read(&namespace, 1), (vec![], Some((1, 2))), "the lost patch may have been of this record");
+        assert_eq!(read(&namespace, last), (vec![(last, vec![b'l'; 1000])], None));
+        // What comes now is of the record as it is shown.
+        assert_eq!(patch(&namespace, 0, At::Byte(0), b"now"), Ok(2000));
+        assert_eq!(patch(&namespace, 1, At::Byte(0), &[b'c'; 2000]), Ok(2000));
+        let store = store.restart();
+        let namespace = store.namespace("orders");
+        assert_eq!(read(&namespace, 0).0[0].1[..4], *b"nowa");
+        assert_eq!(read(&namespace, 1).0[0].1, [b'c'; 2000]);
+    }
+}
+
+#[test]
+fn a_last_patch_that_never_reached_the_disk_is_a_torn_tail() {
+    let (store, namespace) = with_a_large_patch();
+    roll(&namespace);
+    patch(&namespace, 1, At::Byte(0), &[b'q'; 1500]).unwrap();
+    let path = store.segments().last().unwrap().clone();
+    let (at, len) = frame_of(&store.read_file(&path), Kind::Patch);
+    let mut bytes = store.read_file(&path);
+    bytes[(at + len - 1) / 512 * 512..].fill(0);
+    store.write_file(&path, &bytes);
+    let store = store.restart();
+    let namespace = store.namespace("orders");
+    assert_eq!(read(&namespace, 1).0[0], (1, vec![b'b'; 2000]));
+    assert_eq!(patch(&namespace, 1, At::Byte(0), b"now"), Ok(2000));
+}
+
 #[test]
 fn lost_records_cast_no_doubt_on_others() {
     let store = Store::new();

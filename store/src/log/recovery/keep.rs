@@ -1,0 +1,42 @@
+//! What is kept in quarantine before it is cut off or replaced.
+
+use std::io;
+use std::path::PathBuf;
+
+use logstore_api::Timestamp;
+
+use super::{OpenedFile, Site, sync_parents};
+use crate::disk::{DiskFile, Open};
+use crate::log::segment::Segment;
+
+/// Copies what stands behind the last sound frame into quarantine, then cuts it off.
+pub(super) fn quarantine(site: &Site, active: &OpenedFile, end: u64) -> io::Result<()> {
+    let kept = keep(site, &*active.file, active.header.base_frame, end, active.len)?;
+    active.file.truncate(end)?;
+    tracing::warn!(path = %active.path.display(), end, bytes = active.len - end, kept = %kept.display(), "a torn tail was cut off and kept");
+    Ok(())
+}
+
+/// Copies a whole segment, which is about to be replaced, into quarantine.
+pub fn keep_copy(site: &Site, segment: &Segment) -> io::Result<()> {
+    let len = segment.file().size()?;
+    let kept = keep(site, &**segment.file(), segment.header.base_frame, 0, len)?;
+    tracing::warn!(path = %segment.path().display(), kept = %kept.display(), "a damaged segment without frames is replaced; it was kept");
+    Ok(())
+}
+
+/// Copies a range of a log file into quarantine; where to.
+pub fn keep(site: &Site, file: &dyn DiskFile, base_frame: u64, from: u64, until: u64) -> io::Result<PathBuf> {
+    site.disk.create_dir(&site.quarantine)?;
+    let name = format!("{}-{base_frame:020}-{from}-{}.tail", site.label, Timestamp::now().0);
+    let kept = site.quarantine.join(&name);
+    let copy = site.disk.open(&kept, Open::Create)?;
+    let result = file.copy_range(&*copy, from, until);
+    if let Err(error) = result.and_then(|()| copy.sync_data()) {
+        // Half a copy is no copy; the original is still whole.
+        let _ = site.disk.remove_file(&kept);
+        return Err(error);
+    }
+    sync_parents(&*site.disk, &site.quarantine)?;
+    Ok(kept)
+}
