@@ -41,6 +41,8 @@ pub const SEGMENT_TAGS_MAX: usize = 1_000_000;
 pub const SYNC_THREADS: usize = 4;
 /// Connections at the same time; further ones wait in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// How long a reader may take nothing of its answer. Beyond: its connection is closed, and what the answer held is free.
+pub const STALLED_READER_MAX: Duration = Duration::from_secs(60);
 /// How long a request waits for a log that is still being opened, which takes as long as verifying it does. Beyond: 503
 /// `recovering`.
 pub const OPENING_WAIT: Duration = Duration::from_secs(1);
@@ -100,6 +102,7 @@ pub fn in_force() -> BTreeMap<String, u64> {
         ("followers", FOLLOWERS_MAX),
         ("in_flight_wait_milliseconds", usize::try_from(IN_FLIGHT_WAIT.as_millis()).unwrap_or(usize::MAX)),
         ("opening_wait_milliseconds", usize::try_from(OPENING_WAIT.as_millis()).unwrap_or(usize::MAX)),
+        ("stalled_reader_milliseconds", usize::try_from(STALLED_READER_MAX.as_millis()).unwrap_or(usize::MAX)),
         ("connections", connections_max()),
         ("open_files", open_files_max()),
         ("side_file_cache_bytes", SIDE_FILE_CACHE_BYTES),

@@ -171,7 +171,7 @@ impl From<Unreadable> for Failure {
 pub async fn get_multi(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
     let name = namespace_name(uri.query())?;
     let declared = body::declared_len(&headers).unwrap_or(OFFSETS_BYTES_MAX);
-    let share = app.budgets.append(declared).await?;
+    let asked = app.budgets.append(declared).await?;
     let addresses = body::read(&headers, body, OFFSETS_BYTES_MAX, Code::BatchTooLarge).await?;
     if !addresses.len().is_multiple_of(8) {
         return Err(Failure::of_go(format!("incomplete read: {} is not multiple of 8", addresses.len())));
@@ -181,20 +181,24 @@ pub async fn get_multi(State(app): State<App>, uri: Uri, headers: HeaderMap, bod
     };
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     tokio::spawn(async move {
-        send_all(file, addresses, sender).await;
-        drop(share);
+        send_all(&app, file, addresses, sender).await;
+        drop(asked);
     });
     Ok(octets(Body::new(Chunks(receiver))))
 }
 
 /// Reads and sends until all is sent or the reader has gone. A slow reader holds no thread meanwhile.
-async fn send_all(file: File, mut addresses: Bytes, sender: mpsc::Sender<Bytes>) {
+async fn send_all(app: &App, file: File, mut addresses: Bytes, sender: mpsc::Sender<Bytes>) {
     let file = Arc::new(file);
     while !addresses.is_empty() && !sender.is_closed() {
         let (reading, asked) = (Arc::clone(&file), addresses.clone());
         let Ok((taken, piece)) = blocking(move || Ok(next_piece(&reading, &asked))).await else { return };
         addresses.advance(taken);
-        if !piece.is_empty() && sender.send(piece).await.is_err() {
+        if piece.is_empty() {
+            continue;
+        }
+        let Some(share) = app.budgets.follow(piece.len()).await else { return };
+        if sender.send(body::held_bytes(piece, share)).await.is_err() {
             return;
         }
     }

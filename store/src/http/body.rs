@@ -125,5 +125,10 @@ impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
 
 /// A whole body that holds its share until it has left.
 pub fn held(bytes: impl AsRef<[u8]> + Send + 'static, share: Share) -> Body {
-    Body::from(Bytes::from_owner(Held { bytes, _share: share }))
+    Body::from(held_bytes(bytes, share))
+}
+
+/// A piece of a body that holds its share until it has left.
+pub fn held_bytes(bytes: impl AsRef<[u8]> + Send + 'static, share: Share) -> Bytes {
+    Bytes::from_owner(Held { bytes, _share: share })
 }

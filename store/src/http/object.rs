@@ -11,6 +11,9 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor}
 
 use super::body;
 
+/// Characters of what a parser says that are kept at each end.
+const SAID_CHARS: usize = 200;
+
 /// Reads a body of at most `max` bytes that is an object; `example` tells who sent something else what to send.
 pub async fn read<T: DeserializeOwned>(
     headers: &HeaderMap,
@@ -30,10 +33,22 @@ pub fn or_empty(body: &[u8]) -> &[u8] {
 /// Parses a body that is an object.
 pub fn parse<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
     let Object(value) = serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not understood: {error}; send {example}");
+        let detail = format!("the body is not understood: {}; send {example}", shortened(error.to_string()));
         Problem::new(Code::MalformedBody, detail).with("line", error.line())
     })?;
     Ok(value)
+}
+
+/// What a parser says, without most of what it quotes where that is long.
+fn shortened(said: String) -> String {
+    let starts: Vec<usize> = said.char_indices().map(|(at, _)| at).collect();
+    match starts.len().checked_sub(2 * SAID_CHARS) {
+        None | Some(0) => said,
+        Some(left_out) => {
+            let (head, tail) = (&said[..starts[SAID_CHARS]], &said[starts[SAID_CHARS + left_out]..]);
+            format!("{head}… ({left_out} more) …{tail}")
+        }
+    }
 }
 
 /// A value that came as an object: a derived `Deserialize` takes an array for a struct too, field by field, and read
@@ -93,6 +108,17 @@ mod tests {
         assert!(detail("").contains("EOF while parsing a value at line 1 column 0"));
         let problem = parse::<TrimRequest>(b"{\n\"before\":-1}", "").unwrap_err();
         assert_eq!(problem.more["line"], 2);
+    }
+
+    #[test]
+    fn what_is_quoted_is_cut_where_it_is_long() {
+        let body = format!("\"{}\"", "ä".repeat(1_000_000));
+        let said = detail(&body);
+        assert!(
+            said.len() < 2_000 && said.starts_with("the body is not understood: invalid type: string \"ää"),
+            "{said}"
+        );
+        assert!(said.contains("more) …") && said.contains("ä\", expected a JSON object at line 1 column"), "{said}");
     }
 
     #[test]

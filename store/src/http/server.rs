@@ -19,10 +19,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use logstore_api::header;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
 use super::answer::{ProblemCode, tidy};
-use crate::limits::connections_max;
+use crate::limits::{STALLED_READER_MAX, connections_max};
 use crate::metrics::Metrics;
 
 /// How long the head of a request may take, and a kept connection may be idle.
@@ -102,7 +103,7 @@ impl Answering {
             .half_close(true)
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Box::pin(patient(stream))), service);
         tokio::pin!(connection);
         let result = tokio::select! {
             result = connection.as_mut() => result,
@@ -130,6 +131,13 @@ impl Answering {
     }
 }
 
+/// One whose writes fail when the other side has taken nothing for too long.
+fn patient(stream: TcpStream) -> TimeoutStream<TcpStream> {
+    let mut patient = TimeoutStream::new(stream);
+    patient.set_write_timeout(Some(STALLED_READER_MAX));
+    patient
+}
+
 /// Waits until the store stops; one whose end cannot be told any more stops too.
 pub async fn drain_begun(draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
@@ -155,5 +163,50 @@ fn call_of(request: &Request<Incoming>) -> &'static str {
             "/append" | "/get" | "/getMulti" => "rochefort",
             _ => "other",
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const ANSWER_LEN: usize = 64 * 1024 * 1024;
+
+    /// A connection that has asked for a large answer, and what counts it.
+    async fn asked() -> (TcpStream, Arc<Metrics>, watch::Sender<bool>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Router::new().route("/", axum::routing::get(|| async { vec![0_u8; ANSWER_LEN] }));
+        let metrics = Metrics::new();
+        let (stop, draining) = watch::channel(false);
+        tokio::spawn(Server::new(listener, routes, uuid::Uuid::nil(), Arc::clone(&metrics)).run(draining));
+        let mut reader = TcpStream::connect(address).await.unwrap();
+        reader.write_all(b"GET / HTTP/1.1\r\nhost: store\r\n\r\n").await.unwrap();
+        reader.readable().await.unwrap();
+        assert_eq!(metrics.connections.get(), 1);
+        (reader, metrics, stop)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_let_go() {
+        let (_reader, metrics, _stop) = asked().await;
+        tokio::time::sleep(STALLED_READER_MAX / 2).await;
+        assert_eq!(metrics.connections.get(), 1);
+        tokio::time::sleep(STALLED_READER_MAX).await;
+        assert_eq!(metrics.connections.get(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_is_slow_gets_all() {
+        let (mut reader, metrics, _stop) = asked().await;
+        let (mut taken, mut bytes) = (0, vec![0; ANSWER_LEN / 16]);
+        while taken < ANSWER_LEN {
+            tokio::time::sleep(STALLED_READER_MAX - Duration::from_secs(1)).await;
+            let read = reader.read_exact(&mut bytes).await.unwrap();
+            taken += read;
+        }
+        assert_eq!(metrics.connections.get(), 1);
     }
 }
