@@ -108,6 +108,29 @@ fn a_reader_that_was_cut_off_goes_on_behind_the_last_event() {
 }
 
 #[test]
+fn records_that_are_wanted_come_and_the_others_do_not() {
+    let store = Store::new();
+    let put = store.send("PUT", "/v1/namespaces/orders", &[], br#"{"indices":["price"]}"#);
+    assert_eq!(put.status, 201, "{put:?}");
+    let append = |query: &str, text: &str| {
+        assert_eq!(store.post(&format!("{RECORDS}?{query}"), text.as_bytes()).status, 200);
+    };
+    append("tag=paid&index.price=5", "zero");
+    append("tag=open&index.price=6", "one");
+    let mut paid = Events::open(&store, "?tags=paid", None);
+    let mut dear = Events::open(&store, "?index=price&min=6&max=8", None);
+    let mut behind = Events::open(&store, "?tags=paid", Some(0));
+    assert_eq!(paid.take(1), [(0, "zero".into())]);
+    assert_eq!(dear.take(1), [(1, "one".into())]);
+    append("tag=open&index.price=9", "two");
+    append("tag=paid&index.price=8", "three");
+    assert_eq!(paid.take(1), [(3, "three".into())]);
+    assert_eq!(dear.take(1), [(3, "three".into())]);
+    assert_eq!(behind.take(1), [(3, "three".into())]);
+    assert_eq!(Events::open(&store, "?index=prise", None).head.status, 422);
+}
+
+#[test]
 fn a_stop_ends_the_events_and_none_is_lost_by_it() {
     let mut store = Store::new();
     store.append(b"one");

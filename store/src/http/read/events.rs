@@ -5,6 +5,7 @@
 //! start that has moved are told as an event, behind which the records go on.
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,14 +16,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use logstore_api::limits::RECORD_BYTES_MAX;
+use logstore_api::limits::{RECORD_BYTES_MAX, SELECT_MILLIS_MAX};
 use logstore_api::read::{Level, Order};
 use logstore_api::{Code, Problem};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::print::{Printer, error_event};
-use super::request::{Request, view};
+use super::request::{Request, direction, view};
 use super::{Ended, check_still_readable, put_ends, read_in_order, trimmed};
 use crate::engine::namespace::Namespace;
 use crate::http::accept::Form;
@@ -31,6 +32,7 @@ use crate::http::server::drain_begun;
 use crate::http::{App, blocking};
 use crate::log::Partition;
 use crate::log::cursor::LogRecord;
+use crate::log::find::select::Selection;
 use crate::log::read::{Flow, Range};
 use crate::log::shared::Published;
 
@@ -46,14 +48,17 @@ pub fn follow(
     partition: Arc<Partition>,
     request: &Request,
 ) -> Result<Response, Problem> {
+    let selection = request.select.as_ref().map(|select| select.resolve(&namespace.config())).transpose()?;
+    let selection = selection.map(|(selection, _)| selection);
     let printer = Printer::new(request, &namespace, &partition);
     let mut updates = partition.published();
     let seen = request.view(*updates.borrow_and_update());
     let next = request.first(seen)?;
     let place = app.budgets.follower()?;
     let (pieces, taken) = mpsc::channel(1);
-    let level = request.level;
-    tokio::spawn(Follower { app, namespace, partition, level, printer, next, updates, pieces }.run());
+    let (level, quiet_until) = (request.level, Instant::now() + QUIET_MAX);
+    let source = Arc::new(Source { namespace, partition, printer, selection });
+    tokio::spawn(Follower { app, source, level, next, updates, quiet_until, pieces }.run());
     let mut response = Body::new(Events { taken, held: None, _place: place }).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(Form::Events.content_type()));
@@ -68,14 +73,23 @@ type Piece = (Bytes, Share);
 /// What waits and reads for one reader.
 struct Follower {
     app: App,
-    namespace: Arc<Namespace>,
-    partition: Arc<Partition>,
+    source: Arc<Source>,
     level: Level,
-    printer: Printer,
-    /// The first record that was not given yet.
+    /// The first record that was not looked at yet.
     next: u64,
     updates: watch::Receiver<Published>,
+    /// When a comment is due.
+    quiet_until: Instant,
     pieces: mpsc::Sender<Piece>,
+}
+
+/// What is followed, and how it is printed.
+struct Source {
+    namespace: Arc<Namespace>,
+    partition: Arc<Partition>,
+    printer: Printer,
+    /// What the records have to be; all where left out.
+    selection: Option<Selection>,
 }
 
 impl Follower {
@@ -93,7 +107,8 @@ impl Follower {
     async fn give_all(&mut self) {
         loop {
             let piece = match self.next_piece().await {
-                Ok(piece) => piece,
+                Ok(Some(piece)) => piece,
+                Ok(None) => continue,
                 Err(problem) => {
                     let mut last = Vec::new();
                     error_event(&mut last, self.next.checked_sub(1), &problem);
@@ -107,37 +122,38 @@ impl Follower {
             if self.pieces.send(piece).await.is_err() {
                 return;
             }
+            self.quiet_until = Instant::now() + QUIET_MAX;
         }
     }
 
-    async fn next_piece(&mut self) -> Result<Piece, Problem> {
+    /// What comes next; `None` where none of the records is wanted.
+    async fn next_piece(&mut self) -> Result<Option<Piece>, Problem> {
         let Some(view) = self.more().await? else {
             let comment = Bytes::from_static(b":\n\n");
             let share = self.share(comment.len()).await?;
-            return Ok((comment, share));
+            return Ok(Some((comment, share)));
         };
-        let (namespace, partition) = (Arc::clone(&self.namespace), Arc::clone(&self.partition));
-        let (printer, next) = (self.printer.clone(), self.next);
+        let (source, next) = (Arc::clone(&self.source), self.next);
         // Before it is made: many who follow one log want the same large record at the same time.
-        let share = self.share(piece_bytes_at_most(&partition, Range { from: next, until: view.end })).await?;
-        let (next, piece) = blocking(move || piece(&namespace, &partition, &printer, next, view)).await?;
+        let share = self.share(source.piece_bytes_at_most(next, view)).await?;
+        let (next, piece) = blocking(move || source.piece(next, view)).await?;
         self.next = next;
         let share = share.shrunk(piece.len());
-        Ok((piece.into(), share))
+        Ok((!piece.is_empty()).then(|| (piece.into(), share)))
     }
 
-    /// Waits for records; `None` where none came for a while.
+    /// Waits for records; `None` where a comment is due first.
     async fn more(&mut self) -> Result<Option<Published>, Problem> {
-        let until = Instant::now() + QUIET_MAX;
         loop {
-            check_still_readable(&self.app, &self.namespace)?;
+            check_still_readable(&self.app, &self.source.namespace)?;
+            if Instant::now() >= self.quiet_until {
+                return Ok(None);
+            }
             let seen = view(self.level, *self.updates.borrow_and_update());
             if seen.end > self.next {
                 return Ok(Some(seen));
             }
-            if tokio::time::timeout_at(until, self.updates.changed()).await.is_err() {
-                return Ok(None);
-            }
+            let _ = tokio::time::timeout_at(self.quiet_until, self.updates.changed()).await;
         }
     }
 
@@ -148,38 +164,46 @@ impl Follower {
     }
 }
 
-/// What a piece takes at most, as far as that can be told before it is read; text may write several bytes for one.
-fn piece_bytes_at_most(partition: &Partition, range: Range) -> usize {
-    partition.bytes_at_most(range).unwrap_or(RECORD_BYTES_MAX).clamp(PIECE_BYTES_MAX, RECORD_BYTES_MAX)
-}
-
-/// Reads a piece, and what stops it becomes an event; blocking. Says where to go on.
-fn piece(
-    namespace: &Namespace,
-    partition: &Partition,
-    printer: &Printer,
-    next: u64,
-    view: Published,
-) -> Result<(u64, Vec<u8>), Problem> {
-    let mut body = Vec::new();
-    if next < view.start {
-        error_event(&mut body, view.start.checked_sub(1), &trimmed(next, view));
-        return Ok((view.start, body));
+impl Source {
+    /// What a piece takes at most, as far as that can be told before it is read; text may write several bytes for one.
+    fn piece_bytes_at_most(&self, next: u64, view: Published) -> usize {
+        let bytes = self.partition.bytes_at_most(Range { from: next, until: view.end });
+        bytes.unwrap_or(RECORD_BYTES_MAX).clamp(PIECE_BYTES_MAX, RECORD_BYTES_MAX)
     }
-    let sink = |record: &LogRecord<'_>| {
-        if !body.is_empty() && body.len() + record.body_len() > PIECE_BYTES_MAX {
-            return Flow::StopBefore;
+
+    /// Reads a piece, and what stops it becomes an event; blocking. Says where to go on.
+    fn piece(&self, next: u64, view: Published) -> Result<(u64, Vec<u8>), Problem> {
+        let mut body = Vec::new();
+        if next < view.start {
+            error_event(&mut body, view.start.checked_sub(1), &trimmed(next, view));
+            return Ok((view.start, body));
         }
-        printer.print(&mut body, record);
-        Flow::Continue
-    };
-    let range = Range { from: next, until: view.end };
-    let ended = read_in_order(partition, range, Order::OldestFirst, view, sink);
-    let Ended { next, stopped } = ended.map_err(|error| namespace.internal("read the log", &error))?;
-    let Some(problem) = stopped else { return Ok((next, body)) };
-    let behind = problem.more.get("next").and_then(serde_json::Value::as_u64).unwrap_or(view.end);
-    error_event(&mut body, behind.checked_sub(1), &problem);
-    Ok((behind, body))
+        let sink = |record: &LogRecord<'_>| {
+            if !body.is_empty() && body.len() + record.body_len() > PIECE_BYTES_MAX {
+                return Flow::StopBefore;
+            }
+            self.printer.print(&mut body, record);
+            Flow::Continue
+        };
+        let ended = self.read(Range { from: next, until: view.end }, view, sink);
+        let Ended { next, stopped } = ended.map_err(|error| self.namespace.internal("read the log", &error))?;
+        let Some(problem) = stopped else { return Ok((next, body)) };
+        let behind = problem.more.get("next").and_then(serde_json::Value::as_u64).unwrap_or(view.end);
+        error_event(&mut body, behind.checked_sub(1), &problem);
+        Ok((behind, body))
+    }
+
+    fn read(&self, range: Range, view: Published, sink: impl FnMut(&LogRecord<'_>) -> Flow) -> io::Result<Ended> {
+        let order = Order::OldestFirst;
+        match &self.selection {
+            None => read_in_order(&self.partition, range, order, view, sink),
+            Some(selection) => {
+                let deadline = std::time::Instant::now() + Duration::from_millis(SELECT_MILLIS_MAX);
+                let ended = self.partition.select(selection, range, direction(order), deadline, sink)?;
+                Ok(Ended::of_selection(&ended, range, order, view))
+            }
+        }
+    }
 }
 
 /// The body of an answer that never ends by itself. What is held is given back when the next piece is taken.

@@ -71,10 +71,10 @@ impl Request {
         let form = Form::negotiate(headers, Form::OF_A_READ)?;
         let known = match form {
             // A stream has no end, no pages and no order but one.
-            Form::Events => EVENTS_PARAMETERS.to_vec(),
-            _ => [&PARAMETERS[..], &Select::PARAMETERS].concat(),
+            Form::Events => &EVENTS_PARAMETERS[..],
+            _ => &PARAMETERS,
         };
-        let query = Query::parse(uri.query(), &known)?;
+        let query = Query::parse(uri.query(), &[known, &Select::PARAMETERS].concat())?;
         let limit = query.number("limit", READ_RECORDS_MAX as u64)?.unwrap_or(READ_RECORDS_DEFAULT as u64);
         let max_bytes = query.number("max_bytes", READ_BYTES_MAX as u64)?.unwrap_or(READ_BYTES_DEFAULT as u64);
         let from = query.one("from")?.map_or(Ok(Place::Start), Place::parse_from)?;

@@ -63,7 +63,7 @@ impl Select {
     }
 
     /// With the number of the index in the place of its name; and what it is that passes the highest value.
-    fn resolve(&self, config: &NamespaceConfig) -> Result<(Selection, Option<Selection>), Problem> {
+    pub(super) fn resolve(&self, config: &NamespaceConfig) -> Result<(Selection, Option<Selection>), Problem> {
         let Some(Index { name, min, max }) = &self.index else {
             return Ok((Selection { tags: self.tags.clone(), index: None }, None));
         };
