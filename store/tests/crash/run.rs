@@ -383,12 +383,13 @@ impl Run {
             let namespace = self.namespace(space).ok();
             model.check_space(space, namespace.as_ref().map(|namespace| namespace.config()).as_ref())?;
             let Some(namespace) = namespace else { continue };
-            self.note(Event::Configured { space, config: namespace.config() });
             for number in 0..namespace.partition_count() {
                 let (place, found) = ((space, number), show(&namespace, number)?);
                 model.check(place, &found, after)?;
                 self.note(Event::Found { place, found: Arc::new(found) });
             }
+            // As with a description: it is given when the logs are open, and so are the directories' names on the disk.
+            self.note(Event::Configured { space, config: namespace.config() });
         }
         // What is not there now is gone for good.
         for space in model.names() {
