@@ -559,6 +559,14 @@ impl Life {
             }
             self.gone.insert(op);
         }
+        // What is shown, and what is only known to be there.
+        bases.extend(
+            self.acked
+                .iter()
+                .map(|(op, base)| (*op, *base))
+                .filter(|(op, _)| !bases.contains_key(op))
+                .collect::<Vec<_>>(),
+        );
         for (op, base) in bases {
             let count = self.frames[&op].count;
             let until = base + u64::from(count);
@@ -571,8 +579,6 @@ impl Life {
                 self.acked.insert(op, base);
             }
         }
-        let hidden: Vec<Op> = self.acked.keys().copied().collect();
-        self.kept.extend(hidden);
         self.found_changes(found);
         self.durable_end = self.durable_end.max(found.end);
         self.dead.extend(found.holes.iter().filter(|hole| !self.dead.contains(hole)).copied().collect::<Vec<_>>());
