@@ -16,6 +16,7 @@ mod rng;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use logstore_api::frame::Salt;
 use logstore_api::{Durability, NamespaceConfig};
@@ -93,6 +94,7 @@ fn run_jobs(pool: &SyncPool) -> bool {
 
 fn hand_over() {
     let pool = Arc::new(SyncPool::by_hand());
+    pool.unsynced().set_interval(0);
     let partition = open(&pool);
     let answers = Arc::new(Mutex::new(Vec::new()));
     let mut threads = Vec::new();
@@ -119,6 +121,13 @@ fn hand_over() {
             }
         }));
     }
+    let unsynced = Arc::clone(pool.unsynced());
+    threads.push(thread::spawn(move || {
+        for _ in 0..3 {
+            unsynced.sync_due(Duration::ZERO);
+            thread::yield_now();
+        }
+    }));
     let housekeeping = Arc::clone(&partition);
     threads.push(thread::spawn(move || {
         housekeeping.sync_in_background();
@@ -126,7 +135,14 @@ fn hand_over() {
         housekeeping.tail().unwrap();
     }));
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    while run_jobs(&pool) {}
+    loop {
+        pool.unsynced().sync_due(Duration::ZERO);
+        if !run_jobs(&pool) {
+            break;
+        }
+    }
+    let published = *partition.published().borrow();
+    assert_eq!(published.durable_end, published.end, "nothing stays unsynced");
 
     let mut offsets = Vec::new();
     for (payload, mut answer, early) in answers.lock().unwrap().drain(..) {

@@ -351,11 +351,17 @@ impl Shared {
 
     /// Begins a sync where somebody waits for one (or, in the background, where anything is unsynced) and none runs.
     pub(super) fn sync_if_wanted(self: &Arc<Self>, background: bool) {
-        // The files before the active one were synced when they ended.
-        let Some(reach) = lock(&self.acks).begin_sync(background) else { return };
-        let Some(active) = self.segments().last().cloned() else { return };
-        let shared = Arc::clone(self);
-        self.sync_pool.submit(Box::new(move || shared.run_sync(reach, &active)));
+        if let Some(sync) = self.begin_sync(background) {
+            let shared = Arc::clone(self);
+            self.sync_pool.submit(Box::new(move || shared.run_syncs(sync)));
+        }
+    }
+
+    /// What is to be synced, and how far that reaches. The files before the active one were synced when they ended.
+    fn begin_sync(&self, background: bool) -> Option<(Mark, Arc<Segment>)> {
+        let reach = lock(&self.acks).begin_sync(background)?;
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.last().map(|active| (reach, Arc::clone(active)))
     }
 
     /// Sees to it that what is written is synced within the interval, whether or not somebody waits for it.
@@ -373,13 +379,22 @@ impl Shared {
         self.sync_if_wanted(true);
     }
 
-    /// One sync, then the next job of the pool: a log that is busy takes no thread for itself.
-    fn run_sync(self: Arc<Self>, reach: Mark, active: &Segment) {
-        // A failure has frozen the log and told everybody.
-        let _ = self.sync(active, reach);
-        lock(&self.acks).end_sync();
-        let overdue = self.overdue.swap(false, Ordering::SeqCst);
-        self.sync_if_wanted(overdue);
+    /// Syncs for as long as that is wanted and no other log waits for a thread: the next sync of a busy log begins without
+    /// waking one.
+    fn run_syncs(self: Arc<Self>, (mut reach, mut active): (Mark, Arc<Segment>)) {
+        loop {
+            // A failure has frozen the log and told everybody.
+            let _ = self.sync(&active, reach);
+            lock(&self.acks).end_sync();
+            let overdue = self.overdue.swap(false, Ordering::SeqCst);
+            if self.sync_pool.is_busy() {
+                return self.sync_if_wanted(overdue);
+            }
+            match self.begin_sync(overdue) {
+                Some(next) => (reach, active) = next,
+                None => return,
+            }
+        }
     }
 
     /// A failed write or sync is final: what the disk holds is not known before the log was read again.

@@ -2,7 +2,7 @@
 //! when what nobody waits for is due.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -21,6 +21,8 @@ pub type Job = Box<dyn FnOnce() + Send>;
 pub struct SyncPool {
     jobs: Option<Sender<Job>>,
     queue: Arc<Mutex<Receiver<Job>>>,
+    /// Jobs that no thread has taken yet.
+    waiting: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<()>>,
     unsynced: Arc<Unsynced>,
 }
@@ -86,8 +88,9 @@ impl SyncPool {
     pub fn start() -> std::io::Result<Self> {
         let mut pool = Self::by_hand();
         for number in 0..SYNC_THREADS {
-            let queue = Arc::clone(&pool.queue);
-            let thread = std::thread::Builder::new().name(format!("sync-{number}")).spawn(move || run(&queue))?;
+            let (queue, waiting) = (Arc::clone(&pool.queue), Arc::clone(&pool.waiting));
+            let name = format!("sync-{number}");
+            let thread = std::thread::Builder::new().name(name).spawn(move || run(&queue, &waiting))?;
             pool.threads.push(thread);
         }
         Ok(pool)
@@ -98,13 +101,15 @@ impl SyncPool {
     pub fn by_hand() -> Self {
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
-        Self { jobs: Some(jobs), queue, threads: Vec::new(), unsynced: Arc::default() }
+        Self { jobs: Some(jobs), queue, waiting: Arc::default(), threads: Vec::new(), unsynced: Arc::default() }
     }
 
     /// The jobs that wait in a pool without threads.
     #[must_use]
     pub fn take_waiting(&self) -> Vec<Job> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).try_iter().collect()
+        let jobs: Vec<Job> = self.queue.lock().unwrap_or_else(PoisonError::into_inner).try_iter().collect();
+        self.waiting.fetch_sub(jobs.len(), Ordering::Relaxed);
+        jobs
     }
 
     /// Logs with records that nobody waits for.
@@ -113,23 +118,29 @@ impl SyncPool {
         &self.unsynced
     }
 
+    /// Whether a job waits for a thread: then whoever has one gives it back before it goes on.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
     /// Gives a job to the threads. A partition gives its next job only after its last, so the queue is bounded by their
     /// number.
     pub fn submit(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
             // The threads outlive the sender; if one has panicked, the process is about to end anyway.
             let _ = jobs.send(job);
         }
     }
 }
 
-fn run(queue: &Mutex<Receiver<Job>>) {
+fn run(queue: &Mutex<Receiver<Job>>, waiting: &AtomicUsize) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            Ok(job) => job(),
-            Err(_) => return,
-        }
+        let Ok(job) = job else { return };
+        waiting.fetch_sub(1, Ordering::Relaxed);
+        job();
     }
 }
 
