@@ -20,6 +20,7 @@ pub mod verify;
 
 mod duration;
 mod failure;
+mod interrupt;
 mod output;
 mod stopped;
 mod target;

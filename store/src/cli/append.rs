@@ -7,7 +7,6 @@
 //! ```
 
 mod input;
-mod interrupt;
 mod ledger;
 mod sink;
 
@@ -23,11 +22,11 @@ use logstore_client::{Retries, Timeouts};
 use tokio::sync::{mpsc, watch};
 
 use self::input::{Batch, Input, Shape};
-use self::interrupt::Interrupts;
 use self::ledger::Ledger;
 use self::sink::{SendError, Sent, Sink};
 use super::duration;
 use super::failure::{EXIT_CODES, Exit, Failure};
+use super::interrupt::Interrupts;
 use super::output::{Output, Reader};
 use super::target::Target;
 
