@@ -9,6 +9,7 @@
 //! ```
 
 pub mod append;
+pub mod bench;
 pub mod cat;
 pub mod dump;
 pub mod export;

@@ -30,6 +30,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Tool {
     Append(cli::append::Args),
+    Bench(cli::bench::Args),
     Read(cli::read::Args),
     Ls(cli::ls::Args),
     Verify(cli::verify::Args),
@@ -70,6 +71,8 @@ async fn run(command: Command) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        // It has results to print when it is told to end.
+        Command::Tool(tool @ Tool::Bench(_)) => finish(tool).await,
         Command::Tool(tool) => tokio::select! {
             code = finish(tool) => code,
             () = told_to_end() => ExitCode::from(TERMINATED),
@@ -89,6 +92,7 @@ async fn told_to_end() {
 async fn finish(tool: Tool) -> ExitCode {
     match tool {
         Tool::Append(args) => cli::finish(cli::append::run(args).await),
+        Tool::Bench(args) => cli::finish(cli::bench::run(args).await),
         Tool::Read(args) => cli::finish(cli::read::run(args).await),
         Tool::Ls(args) => cli::finish(cli::ls::run(args).await),
         Tool::Verify(args) => cli::finish(cli::verify::run(args).await),

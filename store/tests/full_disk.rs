@@ -412,3 +412,19 @@ fn the_reserve_is_released_on_request_and_made_again_when_there_is_plenty() {
     eventually("the reserve again", || reserve.exists());
     eventually("room", || watched.store.post(RECORDS, b"x").status == 200);
 }
+
+#[test]
+fn a_disk_that_fills_ends_a_load_with_partial_results() {
+    let Some(disk) = Disk::tmpfs("size=64M") else { return };
+    let store = disk.store();
+    let url = format!("http://{}", store.address);
+    let line =
+        ["bench", "batch", "scan", "--record-size", "4KiB", "--duration", "600s", "--output", "json", "--server", &url];
+    let (code, stdout, stderr) = common::run(&line, b"");
+    let report: serde_json::Value = serde_json::from_slice(&stdout).unwrap();
+    assert_eq!((code, &report["outcome"]), (1, &serde_json::json!("stopped")), "{stderr}");
+    assert!(stderr.contains("disk_full") && stderr.contains("1 works were left out"), "{stderr}");
+    let there = store.get("/v1/namespaces/bench").json()["partitions"][0]["end"].as_u64().unwrap();
+    let [records, unanswered] = ["records", "unanswered"].map(|name| report[name].as_u64().unwrap());
+    assert!((records..=records + 100 * unanswered).contains(&there), "{there}: {report}");
+}
