@@ -1,6 +1,6 @@
 //! `logstore serve`: from flags to a running store, and from SIGTERM to a clean stop.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,9 +99,14 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// One line on standard output for whoever started us: with port 0 nobody else knows where we listen.
-#[allow(clippy::print_stdout, reason = "this line is an interface")]
+///
+/// A store serves also where that takes nothing: a file on a full disk, a pipe whose reader has gone. Then the log says it.
 fn announce(address: SocketAddr) {
-    println!("logstore serve: listening on http://{address}");
+    let mut output = std::io::stdout().lock();
+    let told = writeln!(output, "logstore serve: listening on http://{address}").and_then(|()| output.flush());
+    if let Err(error) = told {
+        tracing::warn!(%error, %address, "failed to write to standard output where the store listens");
+    }
 }
 
 fn start_admin(address: SocketAddr, engine: &Arc<Engine>, draining: watch::Receiver<bool>) -> anyhow::Result<()> {

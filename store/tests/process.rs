@@ -5,7 +5,7 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -137,6 +137,27 @@ fn roots_and_ports_that_cannot_be_used_are_named() {
     assert!(stderr.contains(&format!("failed to listen on {}", store.address)), "{stderr}");
 }
 
+/// A store whose standard output was on a full disk, or went to a process that had ended, panicked at its start.
+#[test]
+fn a_standard_output_that_takes_nothing_keeps_no_store_from_serving() {
+    let (reader, closed_pipe) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for output in [Stdio::from(full), Stdio::from(closed_pipe)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Store::command(&dir.path().join("root"), &Start::default());
+        let mut child = command.stdout(output).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.rsplit("address=").next().unwrap().trim();
+        assert!(line.contains("failed to write to standard output"), "{line}");
+        let answer = Connection::open(address.parse().unwrap()).send("POST", RECORDS, &[], b"one").unwrap();
+        assert_eq!(answer.status, 200);
+        common::signal(child.id(), "-TERM");
+        assert!(child.wait().unwrap().success());
+    }
+}
+
 /// A tmpfs of its own, in a mount namespace that goes with the process.
 fn on_small_disk(root: &std::path::Path, mib: u32) -> Option<Start> {
     let script = format!("mount -t tmpfs -o size={mib}m none \"$0\" && exec \"$@\"");
@@ -175,7 +196,7 @@ fn the_admin_port_tells_life_readiness_and_counts() {
     let root = dir.path().join("root");
     let mut command = Store::command(&root, &start);
     let mut child = command.env("LOGSTORE_LOG", "info").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.find_map(|line| line.ok().filter(|line| line.contains("admin port"))).unwrap();
     let address = line.rsplit("127.0.0.1:").next().unwrap().trim();
     let mut admin = Connection::open(format!("127.0.0.1:{address}").parse().unwrap());
