@@ -124,3 +124,41 @@ fn damaged_documents_are_told_and_the_rest_is_looked_through() {
         std::fs::write(&path, &whole).unwrap();
     }
 }
+
+/// `verify` did not look at what CLEAN tells: with the last segment gone it found nothing, and the next start made a hole.
+#[test]
+fn what_an_orderly_stop_has_told_and_is_gone_is_told() {
+    let damaged = |store: &Store, what: &str, more: &[&str]| {
+        let (code, text) = verify(&store.root, more);
+        assert!(code == 1 && text.contains(what), "{what}: {text}");
+        let (code, text) = verify(&store.root, &[more, &["--json"]].concat());
+        let report: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!((code, &report["sound"]), (1, &json!(false)), "{what}");
+        assert!(report["faults"].to_string().contains(what), "{what}: {report}");
+    };
+    let store = stopped();
+    let logs = store.logs("orders");
+    let last = logs.last().unwrap();
+    let bytes = std::fs::read(last).unwrap();
+    let first = verify(&store.root, &["--json"]).1;
+    assert!(first.contains("\"sound\":true"), "{first}");
+    std::fs::remove_file(last).unwrap();
+    let (_, text) = verify(&store.root, &["--json"]);
+    let report: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let end = report["namespaces"][0]["partitions"][0]["end"].as_u64().unwrap();
+    damaged(&store, &format!("records {end} to 12 are gone"), &[]);
+    assert_eq!(verify(&store.root, &["--namespace", "other"]).0, 0);
+    std::fs::write(last, &bytes[..70]).unwrap();
+    damaged(&store, &format!("records {end} to 12 are gone"), &[]);
+    logs.iter().for_each(|log| std::fs::remove_file(log).unwrap());
+    damaged(&store, "records 0 to 12 are gone", &["--namespace", "orders"]);
+    std::fs::remove_dir_all(store.root.join("ns/orders/0")).unwrap();
+    damaged(&store, "records 0 to 12 are gone", &[]);
+    damaged(&store, "the partition's directory is missing", &[]);
+    std::fs::remove_dir_all(store.root.join("ns/orders")).unwrap();
+    for more in [&[] as &[&str], &["--namespace", "orders"]] {
+        damaged(&store, "records 0 to 12 are gone", more);
+        damaged(&store, "the directory of namespace ", more);
+    }
+    assert_eq!(verify(&store.root, &["--namespace", "other"]).0, 0);
+}

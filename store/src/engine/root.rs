@@ -59,6 +59,11 @@ impl NamespaceMarks {
     pub fn of(&self, partition: u32) -> Option<&CleanMark> {
         self.0.get(usize::try_from(partition).ok()?)?.as_ref()
     }
+
+    /// All marks, with the numbers of their partitions.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &CleanMark)> {
+        (0..).zip(&self.0).filter_map(|(number, mark)| Some((number, mark.as_ref()?)))
+    }
 }
 
 /// A root that this process has for itself.

@@ -14,10 +14,11 @@ use crate::disk::{Disk, DiskFile, Open};
 use crate::engine::escape::directory_name;
 use crate::engine::fences::Fences;
 use crate::engine::namespace::Document;
-use crate::engine::root::read_clean_marks;
+use crate::engine::root::{CleanMarks, NamespaceMarks, read_clean_marks};
 use crate::log::confirmed;
 use crate::log::cursor::{FRAMES_AT, Window};
 use crate::log::find::side;
+use crate::log::recovery::CleanMark;
 use crate::log::scan::{Found, Scan};
 use crate::log::segment;
 use crate::log::state::LogState;
@@ -141,22 +142,26 @@ pub fn verify(
     let failed = || OfflineError::files(format!("read {}", root.path().display()));
     let mut findings = Findings::default();
     let disk = root.disk();
-    root_documents(root, &mut findings);
+    let clean = root_documents(root, &mut findings);
     let namespaces = list(disk, root.path(), only, &mut findings).map_err(failed())?;
+    missing_namespaces(root, only, &clean, &mut findings);
     if let Some(only) = only.filter(|_| namespaces.is_empty() && findings.faults.is_empty()) {
         let (name, root) = (only.as_str(), root.path().display());
         return Err(OfflineError::Refused(format!("there is no namespace {name:?} in {root}")));
     }
     let logs = namespaces.iter().flat_map(|files| &files.partitions).flat_map(|(_, logs)| logs);
     let total = logs.map(|log| len_of(disk, &log.path)).sum();
+    let no_marks = NamespaceMarks::default();
     for files in namespaces {
-        namespace(disk, &files, &mut findings, &mut |bytes| progress(bytes, total)).map_err(failed())?;
+        let marks = clean.get(&files.document.name).unwrap_or(&no_marks);
+        namespace(disk, &files, marks, &mut findings, &mut |bytes| progress(bytes, total)).map_err(failed())?;
     }
     rehearse(root, only, &mut findings);
     Ok(findings)
 }
 
-fn root_documents(root: &StoppedRoot, findings: &mut Findings) {
+/// Looks through the root's own documents; what the last orderly stop has told.
+fn root_documents(root: &StoppedRoot, findings: &mut Findings) -> CleanMarks {
     let (disk, path) = (root.disk(), root.path());
     match root.node() {
         Ok(Some(_)) => {}
@@ -164,20 +169,55 @@ fn root_documents(root: &StoppedRoot, findings: &mut Findings) {
         Err(error) => findings.note(&path.join("node"), 0, Severity::Damage, error.to_string()),
     }
     let clean = path.join("CLEAN");
+    let mut marks = CleanMarks::default();
     match read_clean_marks(&**disk, path) {
+        Ok(Some(Ok(found))) => marks = found,
         Ok(Some(Err(error))) => {
             let what =
                 format!("the mark of an orderly stop cannot be read: {error}; a start verifies all logs instead");
             findings.note(&clean, 0, Severity::Note, what);
         }
         Err(error) => findings.note(&clean, 0, Severity::Damage, format!("it cannot be read: {error}")),
-        Ok(_) => {}
+        Ok(None) => {}
     }
     let fences = path.join("fences");
     if let Err(error) = quietly(|| Fences::load(Arc::clone(disk), fences.clone())) {
         let what = format!("the writers' reigns cannot be read: {error}; a store does not start without them");
         findings.note(&fences, 0, Severity::Damage, what);
     }
+    marks
+}
+
+/// Namespaces of which the last orderly stop has told, and whose directories are gone.
+fn missing_namespaces(root: &StoppedRoot, only: Option<&NamespaceName>, clean: &CleanMarks, findings: &mut Findings) {
+    for (name, marks) in clean.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
+        let dir = root.path().join("ns").join(directory_name(name));
+        match root.disk().list(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let what = format!("the directory of namespace {:?} is gone", name.as_str());
+                findings.note(&dir, 0, Severity::Damage, what);
+                marks.iter().for_each(|(number, mark)| missing_end(&dir, number, (0, 0), mark, findings));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Says what the last orderly stop has told of a partition, and is there no more: what came behind the frame number and
+/// the offset that the files reach.
+fn missing_end(dir: &Path, number: u32, reached: (u64, u64), mark: &CleanMark, findings: &mut Findings) {
+    let (frame, offset) = reached;
+    let CleanMark { next_frame, next_offset, .. } = mark;
+    let what = if frame >= *next_frame {
+        return;
+    } else if offset < *next_offset {
+        format!("records {offset} to {next_offset} are gone: they were there at the last orderly stop")
+    } else {
+        format!(
+            "frames {frame} to {next_frame} are gone, which hold no records: they were there at the last orderly stop"
+        )
+    };
+    findings.note(&dir.join(number.to_string()), 0, Severity::Damage, what);
 }
 
 fn list(
@@ -254,21 +294,29 @@ fn len_of(disk: &Arc<dyn Disk>, path: &Path) -> u64 {
 fn namespace(
     disk: &Arc<dyn Disk>,
     files: &Files,
+    marks: &NamespaceMarks,
     findings: &mut Findings,
     progress: &mut dyn FnMut(u64),
 ) -> io::Result<()> {
     let Files { dir, document, partitions: logs_of } = files;
     let mut partitions = Vec::new();
+    for (number, mark) in marks.iter().filter(|(number, _)| logs_of.iter().all(|(there, _)| there != number)) {
+        missing_end(dir, number, (0, 0), mark, findings);
+    }
     for (partition, logs) in logs_of {
         let before = findings.total;
+        let mut reached = (0, 0);
         let mut next: Next = None;
         let mut first_offset = None;
         for log in logs {
-            let mut look = Look { disk, document, log, findings };
+            let mut look = Look { disk, document, log, findings, reached: &mut reached };
             let (begins, ends) = look.segment(next)?;
             first_offset = first_offset.or(begins);
             next = ends;
             progress(findings.total.bytes);
+        }
+        if let Some(mark) = marks.of(*partition) {
+            missing_end(dir, *partition, reached, mark, findings);
         }
         if !confirmed::is_sound(&**disk, &dir.join(partition.to_string())) {
             let path = dir.join(partition.to_string()).join(confirmed::FILE_NAME);
@@ -341,6 +389,8 @@ struct Look<'a> {
     document: &'a Document,
     log: &'a LogFile,
     findings: &'a mut Findings,
+    /// The frame number and the offset up to which the files tell of the log, in this segment and those before.
+    reached: &'a mut (u64, u64),
 }
 
 impl Look<'_> {
@@ -362,6 +412,9 @@ impl Look<'_> {
         self.joint(before, header.map(|header| header.base_offset));
         self.side_files();
         let mut next = header.map(|header| (header.base_frame, header.base_offset)).or(before);
+        if let Some(header) = header {
+            self.reach(header.base_frame, header.base_offset);
+        }
         let (begins, frames) = (next.map(|(_, offset)| offset), self.findings.total.frames);
         self.frames(&file, len, &mut next)?;
         if self.findings.total.frames == frames {
@@ -369,6 +422,10 @@ impl Look<'_> {
             self.fault(0, Severity::Damage, "the segment holds no sound frame");
         }
         Ok((begins, next))
+    }
+
+    fn reach(&mut self, next_frame: u64, next_offset: u64) {
+        *self.reached = (*self.reached).max((next_frame, next_offset));
     }
 
     /// Whether the segment goes on where the one before it ends.
@@ -409,7 +466,9 @@ impl Look<'_> {
                 Found::Tail { from, whole: Some(header) } => {
                     let count = header.record_count;
                     self.fault(from, Severity::Damage, format!("a frame of {count} records does not verify"));
-                    *next = Some((header.numbers.number + 1, header.numbers.base_offset + header.offset_count()));
+                    let behind = (header.numbers.number + 1, header.numbers.base_offset + header.offset_count());
+                    self.reach(behind.0, behind.1);
+                    *next = Some(behind);
                 }
                 Found::Tail { from, whole: None } if self.log.last => {
                     let what = format!(
@@ -435,10 +494,11 @@ impl Look<'_> {
                 "a snapshot is not understood; it is made again from the segment before",
             );
         }
+        let (number, offset) = (header.numbers.number, header.numbers.base_offset);
+        self.reach(number, offset);
         if !header.kind.is_ordered() {
             return;
         }
-        let (number, offset) = (header.numbers.number, header.numbers.base_offset);
         if let Some((next_number, next_offset)) = *next
             && (number, offset) != (next_number, next_offset)
         {
@@ -453,6 +513,7 @@ impl Look<'_> {
                 self.fault(position, Severity::Note, "a record's metadata is not understood; it is of a newer release");
             }
         }
+        self.reach(number + 1, offset + header.offset_count());
         *next = Some((number + 1, offset + header.offset_count()));
     }
 }
