@@ -115,7 +115,7 @@ impl Engine {
             metrics: Arc::clone(&metrics),
             finding: Finding::new(FindLimits::default()),
         };
-        let registry = Registry::load(home, &clean, &fences).map_err(root::RootError::Namespaces)?;
+        let registry = Registry::load(home, &clean, &fences)?;
         metrics.namespaces.set(i64::try_from(registry.count()).unwrap_or(i64::MAX));
         metrics.show_space(&space);
         let node = root.node.id;

@@ -170,6 +170,31 @@ fn on_small_disk(root: &std::path::Path, mib: u32) -> Option<Start> {
     works.is_ok_and(|status| status.success()).then_some(Start { wrapper, ..Start::default() })
 }
 
+/// A file of a name that is kept for directories kept every start from succeeding, and the error named no file.
+#[test]
+fn files_of_reserved_names_are_cleared_away_like_directories() {
+    let mut store = Store::new();
+    store.append(b"one");
+    assert!(store.stop().success());
+    let namespaces = store.root.join("ns");
+    let names = [".new-abc", ".deleted-abc"].map(|name| namespaces.join(name));
+    names.iter().for_each(|name| std::fs::write(name, "x").unwrap());
+    let (code, said, _) = common::run_on(&store.root, &["verify"]);
+    assert!(code == 0 && said.contains("the next start would remove ns/.new-abc"), "{said}");
+    let store = store.start_again(&Start::default());
+    assert_eq!(store.texts("start"), ["one"]);
+    assert!(names.iter().all(|name| !name.exists()));
+    let dir = tempfile::tempdir().unwrap();
+    let mounted = dir.path().join("root/ns/.new-abc");
+    std::fs::create_dir_all(&mounted).unwrap();
+    let Some(start) = on_small_disk(&mounted, 1) else {
+        eprintln!("no mount namespaces here: not tried with what cannot be removed");
+        return;
+    };
+    let stderr = fails_to_start(&dir.path().join("root"), &start);
+    assert!(stderr.contains("failed to list the namespaces: ") && stderr.contains("/ns/.new-abc: "), "{stderr}");
+}
+
 #[test]
 fn a_full_disk_refuses_appends_while_reads_and_trims_go_on() {
     let dir = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Bound;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use logstore_api::fence::Reign;
@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::fences::Fences;
 use super::namespace::{Document, Home, Namespace};
-use super::root::{CleanMarks, NamespaceMarks};
-use crate::disk;
+use super::root::{CleanMarks, NamespaceMarks, RootError};
+use crate::disk::{self, Disk};
 
 /// Directories that are being made or removed; a start clears them away. No namespace's directory begins with a dot.
 pub const NEW_PREFIX: &str = ".new-";
@@ -35,20 +35,24 @@ pub struct Registry {
 impl Registry {
     /// Reads what is in the root. A directory whose configuration cannot be read is left alone and said, and never keeps
     /// the others from being served.
-    pub fn load(home: Home, clean: &CleanMarks, fences: &Fences) -> io::Result<Self> {
+    pub fn load(home: Home, clean: &CleanMarks, fences: &Fences) -> Result<Self, RootError> {
         let dir = home.namespaces_dir();
+        let failed = |path: &Path| {
+            let path = path.display().to_string();
+            move |why| RootError::Namespaces { path, why }
+        };
         let (mut namespaces, mut broken) = (BTreeMap::new(), BTreeSet::new());
         let none = NamespaceMarks::default();
         // What a killed process has made or removed is seen here: a power loss must not take it back after it was used.
         // On a disk that is read-only nothing is used for more than reads.
         if !home.space.only_reads() {
-            home.disk.sync_dir(&dir)?;
+            home.disk.sync_dir(&dir).map_err(failed(&dir))?;
         }
-        for entry in home.disk.list(&dir)? {
+        for entry in home.disk.list(&dir).map_err(failed(&dir))? {
             let path = dir.join(&entry);
             if entry.starts_with(NEW_PREFIX) || entry.starts_with(DELETED_PREFIX) {
-                match home.disk.remove_dir_all(&path) {
-                    Err(error) if !disk::is_full(&error) => return Err(error),
+                match remove(&*home.disk, &path) {
+                    Err(error) if !disk::is_full(&error) => return Err(failed(&path)(error)),
                     // On a disk that is read-only it stays, and nothing is looked for in it.
                     _ => continue,
                 }
@@ -279,6 +283,14 @@ impl Registry {
         }
         tracing::error!(namespace = name.as_str(), %error, "failed to {what}");
         Problem::new(Code::Internal, format!("failed to {what}; the store's log says why"))
+    }
+}
+
+/// Removes what has a reserved name: a directory with all in it, or a file that somebody has left there.
+fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => disk.remove_file(path),
+        result => result,
     }
 }
 

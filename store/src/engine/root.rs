@@ -138,9 +138,14 @@ pub enum RootError {
     /// The writers' reigns cannot be read.
     #[error("failed to read the fences: {0}")]
     Fences(io::Error),
-    /// The namespaces cannot be listed.
-    #[error("failed to list the namespaces: {0}")]
-    Namespaces(io::Error),
+    /// The namespaces cannot be listed, or what is left of one cannot be removed.
+    #[error("failed to list the namespaces: {path}: {why}")]
+    Namespaces {
+        /// The directory or the file.
+        path: String,
+        /// Why.
+        why: io::Error,
+    },
 }
 
 impl Root {
