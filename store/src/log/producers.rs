@@ -87,8 +87,24 @@ impl Producers {
             Some(_) => refuse(conflict(id, seq)),
             None if known.frames.front().is_some_and(|oldest| seq > oldest.seq) => refuse(conflict(id, seq)),
             // Where the table was full, an older frame is stored and forgotten; of an import none may be known.
-            None if known.frames.len() == PRODUCER_FRAMES_MAX || known.frames.is_empty() => Verdict::Duplicate(None),
+            None if known.frames.len() == PRODUCER_FRAMES_MAX || known.frames.is_empty() => {
+                let forgotten_until = known.frames.front().map_or(known.next_seq, |oldest| oldest.seq);
+                match seq.checked_add(u64::from(count)).is_some_and(|end| end <= forgotten_until) {
+                    // One that has come back and counts from 0 again has new records.
+                    true if epoch > known.epoch => refuse(begun_again(id, seq, known.next_seq)),
+                    true => Verdict::Duplicate(None),
+                    false => refuse(conflict(id, seq)),
+                }
+            }
             None => refuse(lost(id, seq)),
+        }
+    }
+
+    /// A producer has come back with this epoch: older ones append no more, though it has only repeated what is stored. The
+    /// log does not tell of it before the next segment or the producer's next frame.
+    pub fn fence(&mut self, producer: Producer) {
+        if let Some(known) = self.by_id.get_mut(&producer.id) {
+            known.epoch = known.epoch.max(producer.epoch);
         }
     }
 
@@ -215,6 +231,14 @@ fn conflict(id: u128, seq: u64) -> Problem {
     Problem::new(Code::IdentityConflict, detail).field("Producer-Seq").got(seq)
 }
 
+fn begun_again(id: u128, seq: u64, next_seq: u64) -> Problem {
+    let id = Uuid::from_u128(id);
+    let detail = format!(
+        "producer {id} has used sequence {seq} in an earlier epoch, too long ago to tell what for; a new epoch goes on at {next_seq}"
+    );
+    Problem::new(Code::IdentityConflict, detail).field("Producer-Seq").expected(next_seq).got(seq)
+}
+
 fn lost(id: u128, seq: u64) -> Problem {
     let id = Uuid::from_u128(id);
     let detail = format!(
@@ -290,6 +314,25 @@ mod tests {
         assert_eq!(table.judge(at(1, 2), 1, 1), Verdict::Store);
         table.note(at(1, 2), stored(1, 1));
         assert_eq!(code(table.judge(at(2, 1), 1, 1)), "producer_fenced");
+    }
+
+    #[test]
+    fn a_newer_epoch_that_begins_with_a_retry_fences_the_older_too() {
+        let mut table = table(&[(0, 1)]);
+        assert_eq!(table.judge(at(0, 2), 1, 1000), Verdict::Duplicate(Some(stored(0, 1))));
+        table.fence(at(0, 2));
+        assert_eq!(code(table.judge(at(1, 1), 1, 1)), "producer_fenced");
+        assert_eq!(table.judge(at(1, 2), 1, 1), Verdict::Store);
+    }
+
+    #[test]
+    fn what_reaches_beyond_the_forgotten_frames_is_no_duplicate_of_them() {
+        let frames: Vec<_> = (0..=PRODUCER_FRAMES_MAX as u64 + 1).map(|seq| (seq, 1)).collect();
+        let table = table(&frames);
+        assert_eq!(table.judge(at(0, 1), 2, 7), Verdict::Duplicate(None));
+        assert_eq!(code(table.judge(at(0, 1), 3, 7)), "identity_conflict");
+        assert_eq!(code(table.judge(at(0, 2), 2, 7)), "identity_conflict", "a new epoch that counts from 0");
+        assert_eq!(code(table.judge(at(1, 1), u32::MAX, 7)), "identity_conflict");
     }
 
     #[test]

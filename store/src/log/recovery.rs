@@ -13,8 +13,8 @@ use logstore_api::Timestamp;
 use logstore_api::frame::{FrameView, Kind, Salt, control};
 use serde::{Deserialize, Serialize};
 
-use self::keep::quarantine;
 pub use self::keep::{keep, keep_copy};
+use self::keep::{quarantine, set_aside};
 use self::replay::{Replay, Replayed};
 use super::changes::{Change, Changes, Doubt};
 use super::confirmed::ConfirmedFile;
@@ -96,8 +96,6 @@ pub struct Recovered {
     pub must_roll: bool,
     /// Bytes that were cut and kept in quarantine.
     pub quarantined_bytes: u64,
-    /// The orderly end was trusted.
-    pub clean: bool,
 }
 
 /// Opens the files.
@@ -106,27 +104,14 @@ pub fn recover(site: &Site, clean: Option<&CleanMark>) -> io::Result<Recovered> 
         // A killed process may have given names, of a segment or of a configuration, that are not on the disk yet.
         unless_read_only(sync_parents(&*site.disk, &site.dir))?;
     }
-    let bases = list_segments(site)?;
-    let Some((last, sealed)) = bases.split_last() else {
-        return Ok(Recovered {
-            state: LogState::default(),
-            seen: Changes::default(),
-            hidden: Vec::new(),
-            segments: Vec::new(),
-            holes: Vec::new(),
-            must_roll: false,
-            quarantined_bytes: 0,
-            clean: true,
-        });
-    };
     let mut files = Files { site, opened: Vec::new() };
-    for base in sealed {
-        files.open(*base)?;
+    for base in list_segments(site)? {
+        files.open(base)?;
     }
-    if let Some(recovered) = clean.map(|mark| files.trust(*last, mark)).transpose()?.flatten() {
+    if let Some(recovered) = clean.and_then(|mark| files.trust(mark)) {
         return Ok(recovered);
     }
-    let mut recovered = files.recover_active(*last)?;
+    let mut recovered = files.recover_active()?;
     if let Some(mark) = clean
         && !site.ordered
     {
@@ -136,6 +121,19 @@ pub fn recover(site: &Site, clean: Option<&CleanMark>) -> io::Result<Recovered> 
 }
 
 impl Recovered {
+    /// A log that has no files yet.
+    fn empty() -> Self {
+        Self {
+            state: LogState::default(),
+            seen: Changes::default(),
+            hidden: Vec::new(),
+            segments: Vec::new(),
+            holes: Vec::new(),
+            must_roll: false,
+            quarantined_bytes: 0,
+        }
+    }
+
     /// What an orderly stop has told and is there no more becomes a hole: its offsets are not given again. (A copy gets
     /// it from the others instead.)
     fn miss(&mut self, site: &Site, mark: &CleanMark) {
@@ -199,7 +197,11 @@ impl Files<'_> {
             result => result?,
         };
         let len = file.size()?;
-        let header = segment::read_header(&*file)?.filter(|header| header.base_frame == base_frame);
+        let header = segment::read_header(&*file)?;
+        if let Some(header) = header.filter(|header| header.base_frame != base_frame) {
+            // Its frames would verify, but they stand elsewhere in the log, if they still do.
+            return set_aside(self.site, &path, base_frame, header.base_frame);
+        }
         if header.is_some_and(|header| header.salt != self.site.salt) {
             let what = format!("{} is of another incarnation of the namespace", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
@@ -218,7 +220,7 @@ impl Files<'_> {
 
     /// What the header of a segment must have said: its snapshot repeats it, and the segment before ends there.
     fn guess_header(&self, base_frame: u64, file: &Arc<dyn DiskFile>, len: u64) -> io::Result<SegmentHeader> {
-        let state = match self.snapshot(file, len)? {
+        let state = match self.snapshot(base_frame, file, len)? {
             Some(state) => state,
             None => self.state_before(self.opened.len())?,
         };
@@ -242,7 +244,7 @@ impl Files<'_> {
 
     /// Walks over a segment; for `cut_from` see [`Replay::new`].
     fn replay(&self, opened: &OpenedFile, number: usize, cut_from: Option<u64>) -> io::Result<Replayed> {
-        let snapshot = self.snapshot(&opened.file, opened.len)?;
+        let snapshot = self.snapshot(opened.header.base_frame, &opened.file, opened.len)?;
         let damaged = snapshot.is_none();
         let state = match snapshot {
             Some(state) => state,
@@ -253,11 +255,13 @@ impl Files<'_> {
         Ok(replayed)
     }
 
-    /// What a segment begins with, where it is sound.
-    fn snapshot(&self, file: &Arc<dyn DiskFile>, len: u64) -> io::Result<Option<LogState>> {
+    /// What a segment begins with, where it is sound and of this segment.
+    fn snapshot(&self, base_frame: u64, file: &Arc<dyn DiskFile>, len: u64) -> io::Result<Option<LogState>> {
         let window = Window::new(Arc::clone(file), len);
         match Scan::new(window, self.site.salt, FRAMES_AT, len).step()? {
-            Found::Frame { position: FRAMES_AT, frame } => Ok(decode_snapshot(&frame)),
+            Found::Frame { position: FRAMES_AT, frame } => {
+                Ok(decode_snapshot(&frame).filter(|state| state.tail.next_frame == base_frame))
+            }
             _ => Ok(None),
         }
     }
@@ -283,34 +287,17 @@ impl Files<'_> {
     }
 
     /// Opens the active segment by the mark of an orderly stop; `None` where it does not fit exactly.
-    fn trust(&mut self, base_frame: u64, mark: &CleanMark) -> io::Result<Option<Recovered>> {
-        self.open(base_frame)?;
-        let trusted = self.opened.last().and_then(|active| {
-            let state = trusted_state(active, mark, self.site.salt)?;
-            let tables = self.site.side(base_frame).load(active.header.base_offset, mark.end).ok()?;
-            Some((state, tables))
-        });
-        let Some((mut state, tables)) = trusted else {
-            self.opened.pop();
-            return Ok(None);
-        };
+    fn trust(&mut self, mark: &CleanMark) -> Option<Recovered> {
+        let active = self.opened.last()?;
+        let mut state = trusted_state(active, mark, self.site.salt)?;
+        let tables = self.site.side(mark.segment).load(active.header.base_offset, mark.end).ok()?;
         state.changes.forget_before(self.opened.first().map_or(0, |first| first.header.base_offset));
-        let recovered = Recovered {
-            seen: state.changes.clone(),
-            hidden: Vec::new(),
-            segments: self.segments(Some(tables), state.tail.last_time),
-            state,
-            holes: Vec::new(),
-            must_roll: false,
-            quarantined_bytes: 0,
-            clean: true,
-        };
-        Ok(Some(recovered))
+        let segments = self.segments(Some(tables), state.tail.last_time);
+        Some(Recovered { seen: state.changes.clone(), segments, state, ..Recovered::empty() })
     }
 
-    fn recover_active(&mut self, base_frame: u64) -> io::Result<Recovered> {
-        self.open(base_frame)?;
-        let number = self.opened.len() - 1;
+    fn recover_active(&mut self) -> io::Result<Recovered> {
+        let Some(number) = self.opened.len().checked_sub(1) else { return Ok(Recovered::empty()) };
         let active = &self.opened[number];
         // What only the page cache holds may be what a failed sync has left there: it has to come from the disk.
         unless_read_only(active.file.sync_data())?;
@@ -343,7 +330,7 @@ impl Files<'_> {
         // Frames that are damaged may hold records that are not: then the tables are made again, from each record alone.
         let tables = Some(tables).filter(|_| !damaged);
         let segments = self.segments(tables, state.tail.last_time);
-        Ok(Recovered { state, seen, hidden, segments, holes, must_roll, quarantined_bytes, clean: false })
+        Ok(Recovered { state, seen, hidden, segments, holes, must_roll, quarantined_bytes })
     }
 
     fn segments(&mut self, mut active_tables: Option<Tables>, last_time: Timestamp) -> Vec<Arc<Segment>> {

@@ -520,6 +520,17 @@ impl Segment {
         Scan::new(self.window(), self.header.salt, FRAMES_AT, self.log_bytes())
     }
 
+    /// Where the snapshot ends that it begins with; where that is damaged, it counts as none.
+    #[must_use]
+    pub fn snapshot_end(&self) -> u64 {
+        match self.scan().step() {
+            Ok(Found::Frame { position, frame }) if frame.header().kind == Kind::Snapshot => {
+                position + frame.bytes().len() as u64
+            }
+            _ => FRAMES_AT,
+        }
+    }
+
     /// Writes the side files of a segment that gets no more frames, because the next one begins. Its log must be synced.
     pub fn seal(&self, next: &SegmentHeader) -> io::Result<()> {
         let tables = match self.finder()? {

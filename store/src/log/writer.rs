@@ -16,6 +16,7 @@ use logstore_api::{Code, Durability, Problem, Timestamp};
 
 use super::acks::{Mark, Waiting};
 use super::changes::{Erased, FramePlace};
+use super::cursor::FRAMES_AT;
 use super::overlay::Hidden;
 use super::place::{self, Place};
 use super::producers::{Stored, Verdict};
@@ -36,6 +37,8 @@ const RECENT_MAX: usize = 4096;
 pub struct Writer {
     state: LogState,
     active: Option<Arc<Segment>>,
+    /// Where the snapshot at the beginning of the active segment ends.
+    snapshot_end: u64,
     must_roll: bool,
     staged: Vec<Staged>,
     staged_tail: Tail,
@@ -67,9 +70,11 @@ impl Writer {
     #[must_use]
     pub fn new(state: LogState, active: Option<Arc<Segment>>, must_roll: bool) -> Self {
         let staged_tail = state.tail;
+        let snapshot_end = active.as_ref().map_or(FRAMES_AT, |active| active.snapshot_end());
         Self {
             state,
             active,
+            snapshot_end,
             must_roll,
             staged: Vec::new(),
             staged_tail,
@@ -116,6 +121,7 @@ impl Writer {
             match self.state.producers.judge(producer, draft.record_count(), draft.content_crc()) {
                 Verdict::Store => {}
                 Verdict::Duplicate(stored) => {
+                    self.state.producers.fence(producer);
                     let what = What::Appended {
                         offset: stored.map(|Stored { offset, .. }| offset),
                         time: stored.map(|Stored { time, .. }| time),
@@ -408,7 +414,9 @@ impl Writer {
         self.active.as_ref().is_some_and(|active| {
             let used = active.log_bytes() + self.staged_bytes;
             let empty = self.staged_tail.next_frame == active.header.base_frame;
-            let fits = used + bytes <= shared.max_segment_bytes() && !active.tables_too_large();
+            // At least as much as its snapshot takes: else a log with many changes or producers would be snapshots alone.
+            let max = shared.max_segment_bytes().max(2 * self.snapshot_end);
+            let fits = used + bytes <= max && !active.tables_too_large();
             !self.must_roll && (fits || empty && frame_count <= 1)
         })
     }
@@ -450,9 +458,10 @@ impl Writer {
         };
         let numbers = Numbers { number: next_frame, base_offset: next_offset, time_us: last_time.0, epoch: 0 };
         let mut snapshot = control::draft(Kind::Snapshot, &self.state.encode(), shared.site.salt);
-        snapshot.seal(numbers, shared.site.salt, super::cursor::FRAMES_AT);
+        snapshot.seal(numbers, shared.site.salt, FRAMES_AT);
         let segment = Segment::create(shared.site.side(next_frame), header, snapshot.bytes())?;
         let segment = Arc::new(segment);
+        self.snapshot_end = segment.log_bytes();
         self.active = Some(Arc::clone(&segment));
         self.must_roll = false;
         shared.add_segment(segment);

@@ -58,7 +58,7 @@ fn patch(namespace: &Namespace, offset: u64, at: At, bytes: &[u8]) -> Result<u32
     }
 }
 
-fn erase(namespace: &Namespace, offset: u64) -> Result<(), String> {
+pub(super) fn erase(namespace: &Namespace, offset: u64) -> Result<(), String> {
     let request = EraseRequest { offset, if_match: None };
     let work = |reply| Work::Erase { request, durability: Durability::Written, reply };
     log(namespace).submit(work).blocking_recv().unwrap().map(|_| ()).map_err(|problem| problem.code)
@@ -352,6 +352,22 @@ fn an_erased_record_in_a_frame_that_is_damaged_elsewhere_goes_too() {
     carry_out(&namespace);
     assert_eq!(occurrences(&store, b"SECRET"), 0);
     assert_eq!(read(&namespace, 1), (vec![(2, b"kept".to_vec())], None));
+}
+
+#[test]
+fn a_segment_holds_at_least_as_much_as_its_snapshot() {
+    let store = Store::new();
+    let rotation = Rotation { max_segment_bytes: Some(64 * 1024), max_segment_age_seconds: None };
+    let namespace = store.configured("orders", NamespaceConfig { rotation, ..NamespaceConfig::default() });
+    let records = vec![&b"0123456789"[..]; 2000];
+    append(&namespace, &records).unwrap();
+    for offset in 0..2000 {
+        assert_eq!(patch(&namespace, offset, At::Byte(0), b"x"), Ok(10));
+    }
+    let bytes: usize = store.segments().iter().map(|path| store.read_file(path).len()).sum();
+    // A frame of 152 bytes for each patch, and no more than that for the snapshots.
+    let frames = 64 * 1024 + 2000 * 152;
+    assert!(store.segments().len() < 12 && bytes < 2 * frames, "{} segments, {bytes} bytes", store.segments().len());
 }
 
 #[test]

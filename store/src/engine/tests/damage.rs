@@ -148,3 +148,76 @@ fn a_last_segment_that_lost_all_its_frames_gives_no_offset_of_the_segments_befor
         assert_eq!(read_all(&again.namespace("orders")).last().unwrap(), &(end, b"next".to_vec()));
     }
 }
+
+/// Four records in a segment each but the last two, of which the first is erased.
+fn with_four_segments() -> Store {
+    let store = Store::new();
+    let namespace = store.namespace("orders");
+    for number in 0..3 {
+        append_numbered(&namespace, number..number + 1);
+        namespace.partition(0).unwrap().seal().unwrap();
+    }
+    super::change::erase(&namespace, 0).unwrap();
+    append_numbered(&namespace, 3..4);
+    store
+}
+
+#[test]
+fn a_segment_under_the_name_of_another_is_set_aside() {
+    let store = with_four_segments();
+    let first = store.segments()[0].clone();
+    let bytes = store.read_file(&first);
+    store.write_file(&first.with_file_name("00000000000001000000.log"), &bytes);
+    let store = store.restart();
+    let namespace = store.namespace("orders");
+    assert_eq!(read(&namespace, 0), (numbered(1..4), None), "no erased record comes back, and none is lost");
+    append_numbered(&namespace, 4..5);
+    assert_eq!(store.quarantine(), [bytes]);
+}
+
+#[test]
+fn a_segment_over_the_last_one_brings_nothing_back() {
+    let store = with_four_segments();
+    let segments = store.segments();
+    let (first, last) = (segments[0].clone(), segments.last().unwrap().clone());
+    let bytes = store.read_file(&first);
+    store.write_file(&last, &bytes);
+    let store = store.restart();
+    let namespace = store.namespace("orders");
+    // The erasure and the last record are gone with the file; what is left is whole, and nothing stands in a wrong place.
+    assert_eq!(read(&namespace, 0), (numbered(0..3), None));
+    assert_eq!(store.quarantine(), [bytes]);
+}
+
+#[test]
+fn frames_of_an_earlier_place_do_not_move_the_end_back() {
+    let store = with_four_segments();
+    let segments = store.segments();
+    let (first, last) = (segments[0].clone(), segments.last().unwrap().clone());
+    // A header alone stays what it was.
+    let mut bytes = store.read_file(&first);
+    bytes[..64].copy_from_slice(&store.read_file(&last)[..64]);
+    store.write_file(&last, &bytes);
+    let store = store.restart();
+    let namespace = store.namespace("orders");
+    let (records, _) = read(&namespace, 0);
+    assert_eq!(records, numbered(0..3));
+    let offset = append(&namespace, &[b"next"]).unwrap();
+    assert!(offset >= 3, "{offset}");
+}
+
+#[test]
+fn where_all_files_are_gone_that_an_orderly_stop_has_left_no_offset_is_given_again() {
+    let store = Store::new();
+    append_numbered(&store.namespace("orders"), 0..4);
+    store.engine.stop();
+    for path in store.segments() {
+        (&store.disk as &dyn Disk).remove_file(&path).unwrap();
+    }
+    let store = store.restart();
+    let namespace = store.namespace("orders");
+    assert_eq!(namespace.describe().unwrap().holes.len(), 1);
+    assert_eq!(append(&namespace, &[b"next"]), Ok(4));
+    let store = store.restart();
+    assert_eq!(read(&store.namespace("orders"), 4), (vec![(4, b"next".to_vec())], None));
+}

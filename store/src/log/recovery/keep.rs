@@ -1,7 +1,7 @@
 //! What is kept in quarantine before it is cut off or replaced.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use logstore_api::Timestamp;
 
@@ -27,9 +27,7 @@ pub fn keep_copy(site: &Site, segment: &Segment) -> io::Result<()> {
 
 /// Copies a range of a log file into quarantine; where to.
 pub fn keep(site: &Site, file: &dyn DiskFile, base_frame: u64, from: u64, until: u64) -> io::Result<PathBuf> {
-    site.disk.create_dir(&site.quarantine)?;
-    let name = format!("{}-{base_frame:020}-{from}-{}.tail", site.label, Timestamp::now().0);
-    let kept = site.quarantine.join(&name);
+    let kept = place(site, base_frame, from)?;
     let copy = site.disk.open(&kept, Open::Create)?;
     let result = file.copy_range(&*copy, from, until);
     if let Err(error) = result.and_then(|()| copy.sync_data()) {
@@ -39,4 +37,31 @@ pub fn keep(site: &Site, file: &dyn DiskFile, base_frame: u64, from: u64, until:
     }
     sync_parents(&*site.disk, &site.quarantine)?;
     Ok(kept)
+}
+
+/// Moves a segment into quarantine that has the name of another. A disk that is read-only keeps it where it is.
+pub(super) fn set_aside(site: &Site, path: &Path, base_frame: u64, of_frame: u64) -> io::Result<()> {
+    let moved = place(site, base_frame, 0).and_then(|kept| {
+        site.disk.rename(path, &kept)?;
+        sync_parents(&*site.disk, &site.quarantine)?;
+        site.disk.sync_dir(&site.dir)?;
+        Ok(kept)
+    });
+    match moved {
+        Ok(kept) => {
+            tracing::error!(path = %path.display(), of_frame, kept = %kept.display(), "a segment has the name of another: it was set aside");
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            tracing::error!(path = %path.display(), of_frame, "a segment has the name of another: it is passed over");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A place in quarantine for what stood there in a segment.
+fn place(site: &Site, base_frame: u64, from: u64) -> io::Result<PathBuf> {
+    site.disk.create_dir(&site.quarantine)?;
+    Ok(site.quarantine.join(format!("{}-{base_frame:020}-{from}-{}.tail", site.label, Timestamp::now().0)))
 }

@@ -113,6 +113,12 @@ impl<'a> Replay<'a> {
             return self.take_checkpoint(frame);
         }
         let Tail { next_frame, next_offset, payload_sum, address_sum, .. } = self.done.state.tail;
+        if header.numbers.number < next_frame || header.numbers.base_offset < next_offset {
+            // Of another place in the log, which a copied file or a misdirected write has brought here.
+            tracing::error!(path = %self.opened.path.display(), position = place.position, "a frame stands where later ones belong; it is passed over");
+            self.done.damaged = true;
+            return;
+        }
         if header.numbers.number != next_frame || header.numbers.base_offset != next_offset {
             self.done.damaged = true;
             self.note_hole(next_offset, header.numbers.base_offset);
