@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use logstore_api::Timestamp;
 
 use super::{OpenedFile, Site, sync_parents};
-use crate::disk::{DiskFile, Open};
+use crate::disk::{self, DiskFile, Open};
 use crate::log::segment::Segment;
 
 /// Copies what stands behind the last sound frame into quarantine, then cuts it off.
@@ -39,7 +39,7 @@ pub fn keep(site: &Site, file: &dyn DiskFile, base_frame: u64, from: u64, until:
     Ok(kept)
 }
 
-/// Moves a segment into quarantine that has the name of another. A disk that is read-only keeps it where it is.
+/// Moves a segment into quarantine that has the name of another. A disk that is full or read-only keeps it where it is.
 pub(super) fn set_aside(site: &Site, path: &Path, base_frame: u64, of_frame: u64) -> io::Result<()> {
     let moved = place(site, base_frame, 0).and_then(|kept| {
         site.disk.rename(path, &kept)?;
@@ -52,7 +52,7 @@ pub(super) fn set_aside(site: &Site, path: &Path, base_frame: u64, of_frame: u64
             tracing::error!(path = %path.display(), of_frame, kept = %kept.display(), "a segment has the name of another: it was set aside");
             Ok(())
         }
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+        Err(error) if disk::is_full(&error) => {
             tracing::error!(path = %path.display(), of_frame, "a segment has the name of another: it is passed over");
             Ok(())
         }
