@@ -71,8 +71,8 @@ async fn run(command: Command) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        // It has results to print when it is told to end.
-        Command::Tool(tool @ Tool::Bench(_)) => finish(tool).await,
+        // They have something to print when they are told to end: results, and what was acknowledged.
+        Command::Tool(tool @ (Tool::Bench(_) | Tool::Append(_))) => finish(tool).await,
         Command::Tool(tool) => tokio::select! {
             code = finish(tool) => code,
             () = told_to_end() => ExitCode::from(TERMINATED),
