@@ -4,19 +4,93 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{Answer, Connection, Store, eventually};
 use serde_json::json;
 
 const LARGEST: usize = 16 * 1024 * 1024;
 const RECORDS: &str = "/v1/namespaces/orders/records";
 
-/// An append that says it is so large and sends nothing: it holds its share until it is dropped.
-fn hold(store: &Store, namespace: &str) -> Connection {
+/// A request that says how large it is, with so much of its body.
+fn begin(store: &Store, method: &str, path: &str, declared: usize, sent: usize) -> Connection {
     let mut connection = Connection::open(store.address);
-    let head =
-        format!("POST /v1/namespaces/{namespace}/records HTTP/1.1\r\nHost: t\r\nContent-Length: {LARGEST}\r\n\r\n");
-    connection.write(head.as_bytes()).unwrap();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: t\r\nContent-Length: {declared}\r\n\r\n");
+    connection.write(&[head.as_bytes(), &vec![b'x'; sent]].concat()).unwrap();
     connection
+}
+
+/// An append that lacks a single byte: it holds its share until it is dropped.
+fn hold(store: &Store, namespace: &str) -> Connection {
+    begin(store, "POST", &format!("/v1/namespaces/{namespace}/records"), LARGEST, LARGEST - 1)
+}
+
+/// Requests that declared much and sent nothing held all the room of a namespace, and then of the store, as long as a
+/// sender may be silent.
+#[test]
+fn who_declares_much_and_sends_nothing_keeps_nobody_from_appending() {
+    let store = Store::new();
+    store.append(b"x");
+    let record = format!("{RECORDS}/0?at=0");
+    let (get, mebibyte) = (format!("{RECORDS}/get"), 1024 * 1024);
+    for (method, path, declared, count) in [
+        ("POST", RECORDS, LARGEST, 3),
+        ("POST", "/append?namespace=orders", LARGEST, 3),
+        ("POST", "/getMulti?namespace=orders", LARGEST, 5),
+        ("POST", "/v1/place", LARGEST, 5),
+        ("POST", &get, 2 * mebibyte, 33),
+        ("PATCH", &record, LARGEST, 5),
+    ] {
+        let silent: Vec<_> = (0..count).map(|_| begin(&store, method, path, declared, 0)).collect();
+        std::thread::sleep(Duration::from_millis(200));
+        let answer = store.post(RECORDS, b"x");
+        assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
+        drop(silent);
+    }
+}
+
+/// The refusal came only after the ten seconds in which what still comes is discarded, and the share was held that long.
+#[test]
+fn a_body_that_is_too_large_is_refused_before_it_comes_and_holds_nothing() {
+    let store = Store::new();
+    store.append(b"x");
+    let begun = Instant::now();
+    let mut large: Vec<_> = (0..4).map(|_| begin(&store, "POST", RECORDS, 99_999_999, 10)).collect();
+    store.append(b"x");
+    for connection in &mut large {
+        assert_eq!(connection.answer().unwrap().problem(), (413, "record_too_large".into()));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    store.append(b"x");
+}
+
+/// A sender that says all it has to say before it listens is heard out, and may go on with the connection.
+#[test]
+fn who_listens_only_behind_a_body_that_is_too_large_is_told_too() {
+    let store = Store::new();
+    let mut connection = Connection::open(store.address);
+    let refused = connection.send("POST", RECORDS, &[], &vec![b'x'; 3 * LARGEST]).unwrap();
+    assert_eq!(refused.problem(), (413, "record_too_large".into()));
+    assert_eq!(connection.send("POST", RECORDS, &[], b"x").unwrap().status, 200);
+}
+
+/// A body in pieces, with and without its length, is the same whole.
+#[test]
+fn a_body_whose_share_grows_comes_whole() {
+    let store = Store::new();
+    let body: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
+    assert_eq!(store.post(RECORDS, &body).status, 200);
+    let mut connection = Connection::open(store.address);
+    let head = format!("POST {RECORDS} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+    connection.write(head.as_bytes()).unwrap();
+    for chunk in body.chunks(7_777) {
+        connection.write(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat()).unwrap();
+    }
+    connection.write(b"0\r\n\r\n").unwrap();
+    assert_eq!(connection.answer().unwrap().status, 200);
+    for offset in 0..2 {
+        assert!(store.get(&format!("{RECORDS}/{offset}")).body == body, "{offset}");
+    }
 }
 
 #[test]

@@ -77,8 +77,8 @@ pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: 
     let name = namespace_name(uri.query());
     let known = name.as_ref().ok().and_then(|name| app.engine.get(name).ok());
     let budget = known.as_ref().map(|namespace| namespace.in_flight());
-    let share = app.budgets.append_to(budget, body::declared_len(&headers).unwrap_or(RECORD_BYTES_MAX)).await?;
-    let data = body::read(&headers, body, RECORD_BYTES_MAX, Code::RecordTooLarge).await?;
+    let bound = (RECORD_BYTES_MAX, Code::RecordTooLarge);
+    let (data, share) = body::read_sharing(&headers, body, bound, &app.budgets, budget).await?;
     let name = name?;
     let attributes =
         Attributes { tags: tags(uri.query()), alloc: Some(alloc_size(uri.query())?), ..Attributes::default() };
@@ -170,9 +170,8 @@ impl From<Unreadable> for Failure {
 /// Reads many: `u32le` length and blob for each address that can be read.
 pub async fn get_multi(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
     let name = namespace_name(uri.query())?;
-    let declared = body::declared_len(&headers).unwrap_or(OFFSETS_BYTES_MAX);
-    let asked = app.budgets.append(declared).await?;
-    let addresses = body::read(&headers, body, OFFSETS_BYTES_MAX, Code::BatchTooLarge).await?;
+    let bound = (OFFSETS_BYTES_MAX, Code::BatchTooLarge);
+    let (addresses, asked) = body::read_sharing(&headers, body, bound, &app.budgets, None).await?;
     if !addresses.len().is_multiple_of(8) {
         return Err(Failure::of_go(format!("incomplete read: {} is not multiple of 8", addresses.len())));
     }

@@ -40,11 +40,10 @@ pub async fn append(
     body: Body,
 ) -> Result<Response, Refusal> {
     let request = Request::parse(&uri, &headers);
-    let (max, too_large) = request.as_ref().map_or(Form::One, |request| request.form).bound();
+    let bound = request.as_ref().map_or(Form::One, |request| request.form).bound();
     let known = app.engine.get(&name).ok();
     let budget = known.as_ref().map(|namespace| namespace.in_flight());
-    let share = app.budgets.append_to(budget, body::declared_len(&headers).unwrap_or(max)).await?;
-    let body = body::read(&headers, body, max, too_large).await?;
+    let (body, share) = body::read_sharing(&headers, body, bound, &app.budgets, budget).await?;
     // Only now: a sender that is still sending may not come to reading a refusal.
     let request = request?;
     let (durability, expect_offset) = (request.durability, request.expect_offset);

@@ -1,15 +1,17 @@
-//! Bodies: bounded in size and in time.
+//! Bodies: bounded in size, in time, and in memory by what has arrived of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use logstore_api::{Code, Problem};
+use tokio::sync::Semaphore;
 
-use super::budget::Share;
+use super::budget::{Budgets, Growing, Share};
 
 /// The longest silence of a sender.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -20,47 +22,92 @@ const DISCARD_MAX: usize = 64 * 1024 * 1024;
 /// And for how long.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
 
+/// The share of a body before anything of it has arrived; after that it is at most twice what has.
+const FIRST_SHARE: usize = 64 * 1024;
+
 /// How large a body says it is.
 #[must_use]
-pub fn declared_len(headers: &HeaderMap) -> Option<usize> {
+fn declared_len(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads a whole body of at most `max` bytes; a larger one is refused with `too_large`.
+/// The largest body, and what a larger one is refused with.
+pub type Bound = (usize, Code);
+
+/// Reads a whole body that is small at most, so that it needs no share.
 pub async fn read(headers: &HeaderMap, body: Body, max: usize, too_large: Code) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(TIME_MAX, read_all(headers, body, max, too_large)).await {
-        Ok(result) => result,
-        Err(_) => Err(too_slow(TIME_MAX)),
-    }
+    let bound = (max, too_large);
+    let body = check_declared(headers, body, bound)?;
+    in_time(read_all(headers, body, bound, None)).await
 }
 
-async fn read_all(headers: &HeaderMap, mut body: Body, max: usize, too_large: Code) -> Result<Bytes, Problem> {
-    if let Some(len) = declared_len(headers).filter(|len| *len > max) {
-        // One that waits to be told to go on has sent nothing yet.
-        if !headers.contains_key(EXPECT) {
-            discard(body).await;
-        }
-        return Err(over(too_large, max, Some(len)));
+/// Reads a whole body, and takes a share for it, of a namespace's budget too where there is one. The share grows with what
+/// arrives: who declares much and sends nothing keeps nobody from appending.
+pub async fn read_sharing(
+    headers: &HeaderMap,
+    body: Body,
+    bound: Bound,
+    budgets: &Budgets,
+    namespace: Option<&Arc<Semaphore>>,
+) -> Result<(Bytes, Share), Problem> {
+    let body = check_declared(headers, body, bound)?;
+    let first = declared_len(headers).unwrap_or(bound.0).min(FIRST_SHARE);
+    let mut share = budgets.append(namespace, first).await?;
+    let body = in_time(read_all(headers, body, bound, Some(&mut share))).await?;
+    Ok((body, share.into_share()))
+}
+
+async fn in_time(reading: impl Future<Output = Result<Bytes, Problem>>) -> Result<Bytes, Problem> {
+    tokio::time::timeout(TIME_MAX, reading).await.unwrap_or_else(|_| Err(too_slow(TIME_MAX)))
+}
+
+/// Refuses a body that says itself that it is too large.
+fn check_declared(headers: &HeaderMap, body: Body, (max, too_large): Bound) -> Result<Body, Problem> {
+    let Some(len) = declared_len(headers).filter(|len| *len > max) else { return Ok(body) };
+    // One that waits to be told to go on has sent nothing yet.
+    if !headers.contains_key(EXPECT) {
+        tokio::spawn(discard(body));
     }
+    Err(over(too_large, max, Some(len)))
+}
+
+async fn read_all(
+    headers: &HeaderMap,
+    mut body: Body,
+    (max, too_large): Bound,
+    mut share: Option<&mut Growing<'_>>,
+) -> Result<Bytes, Problem> {
+    let len_max = declared_len(headers).unwrap_or(max).min(max);
     let mut first = Bytes::new();
-    let mut whole = BytesMut::new();
+    let mut whole = Vec::new();
     while let Some(chunk) = next(&mut body).await? {
-        if first.len() + whole.len() + chunk.len() > max {
-            discard(body).await;
+        let arrived = first.len() + whole.len() + chunk.len();
+        if arrived > max {
+            tokio::spawn(discard(body));
             return Err(over(too_large, max, None));
+        }
+        let mut room = arrived.saturating_mul(2).min(len_max).max(arrived);
+        if let Some(share) = &mut share {
+            if share.bytes() < arrived
+                && let Err(refused) = share.grow_to(room).await
+            {
+                tokio::spawn(discard(body));
+                return Err(refused);
+            }
+            room = room.min(share.bytes());
         }
         if first.is_empty() && whole.is_empty() {
             // Most bodies come in one piece, and need not be copied.
             first = chunk;
-        } else {
-            if whole.is_empty() {
-                whole.reserve(declared_len(headers).unwrap_or(0).max(first.len() + chunk.len()).min(max));
-                whole.extend_from_slice(&std::mem::take(&mut first));
-            }
-            whole.extend_from_slice(&chunk);
+            continue;
         }
+        if whole.capacity() < arrived {
+            whole.reserve_exact(room - whole.len());
+        }
+        whole.extend_from_slice(&std::mem::take(&mut first));
+        whole.extend_from_slice(&chunk);
     }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
+    Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
 async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
@@ -89,6 +136,7 @@ fn too_slow(waited: Duration) -> Problem {
     Problem::new(Code::RequestTimeout, detail)
 }
 
+/// Takes what still comes and keeps nothing of it, beside the answer, which leaves at once.
 async fn discard(mut body: Body) {
     let reading = async {
         let mut left = DISCARD_MAX;

@@ -43,6 +43,42 @@ impl Share {
     }
 }
 
+/// The share of a body that is arriving, which grows with it.
+#[derive(Debug)]
+pub struct Growing<'a> {
+    budgets: &'a Budgets,
+    namespace: Option<&'a Arc<Semaphore>>,
+    share: Share,
+    bytes: usize,
+}
+
+impl Growing<'_> {
+    /// What it is for, by now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes it one for so many bytes.
+    pub async fn grow_to(&mut self, bytes: usize) -> Result<(), Problem> {
+        let Share { node, namespace } = &mut self.share;
+        if let (Some(permit), Some(semaphore)) = (namespace, self.namespace) {
+            enlarge(permit, semaphore, units(bytes, NAMESPACE_APPEND_BYTES_IN_FLIGHT))
+                .await
+                .ok_or_else(namespace_busy)?;
+        }
+        let units = units(bytes, APPEND_BYTES_IN_FLIGHT);
+        enlarge(node, &self.budgets.append, units).await.ok_or_else(overloaded)?;
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// What it has become.
+    pub fn into_share(self) -> Share {
+        self.share
+    }
+}
+
 impl Default for Budgets {
     fn default() -> Self {
         Self {
@@ -55,27 +91,26 @@ impl Default for Budgets {
 }
 
 impl Budgets {
-    /// A share for the body of an append.
-    pub async fn append(&self, bytes: usize) -> Result<Share, Problem> {
-        let node = permit(&self.append, bytes, APPEND_BYTES_IN_FLIGHT).await.ok_or_else(overloaded)?;
-        Ok(Share { node, namespace: None })
-    }
-
-    /// The same in a namespace's own budget, which is less, so that one cannot take the room of all.
-    pub async fn append_to(&self, budget: Option<&Arc<Semaphore>>, bytes: usize) -> Result<Share, Problem> {
-        let namespace = match budget {
+    /// A share for the first bytes of an append's body: of the store's budget, and of a namespace's own, which is less, so
+    /// that one cannot take the room of all.
+    pub async fn append<'a>(
+        &'a self,
+        namespace: Option<&'a Arc<Semaphore>>,
+        bytes: usize,
+    ) -> Result<Growing<'a>, Problem> {
+        let of_namespace = match namespace {
             None => None,
-            Some(semaphore) => {
-                let permit = permit(semaphore, bytes, NAMESPACE_APPEND_BYTES_IN_FLIGHT).await;
-                Some(permit.ok_or_else(namespace_busy)?)
-            }
+            Some(semaphore) => Some(
+                permit(semaphore, units(bytes, NAMESPACE_APPEND_BYTES_IN_FLIGHT)).await.ok_or_else(namespace_busy)?,
+            ),
         };
-        Ok(Share { namespace, ..self.append(bytes).await? })
+        let node = permit(&self.append, units(bytes, APPEND_BYTES_IN_FLIGHT)).await.ok_or_else(overloaded)?;
+        Ok(Growing { budgets: self, namespace, share: Share { node, namespace: of_namespace }, bytes })
     }
 
     /// A share for the answer of a read.
     pub async fn read(&self, bytes: usize) -> Result<Share, Problem> {
-        let node = permit(&self.read, bytes, READ_BYTES_IN_FLIGHT).await.ok_or_else(overloaded)?;
+        let node = permit(&self.read, units(bytes, READ_BYTES_IN_FLIGHT)).await.ok_or_else(overloaded)?;
         Ok(Share { node, namespace: None })
     }
 
@@ -100,13 +135,20 @@ fn units(bytes: usize, whole: usize) -> u32 {
     u32::try_from(bytes.min(whole).div_ceil(IN_FLIGHT_UNIT).max(1)).unwrap_or(u32::MAX)
 }
 
-async fn permit(semaphore: &Arc<Semaphore>, bytes: usize, whole: usize) -> Option<OwnedSemaphorePermit> {
-    let units = units(bytes, whole);
+async fn permit(semaphore: &Arc<Semaphore>, units: u32) -> Option<OwnedSemaphorePermit> {
     if let Ok(permit) = Arc::clone(semaphore).try_acquire_many_owned(units) {
         return Some(permit);
     }
     let acquired = tokio::time::timeout(IN_FLIGHT_WAIT, Arc::clone(semaphore).acquire_many_owned(units)).await;
     acquired.ok()?.ok()
+}
+
+async fn enlarge(held: &mut OwnedSemaphorePermit, semaphore: &Arc<Semaphore>, units: u32) -> Option<()> {
+    let lacking = units.saturating_sub(u32::try_from(held.num_permits()).unwrap_or(u32::MAX));
+    if lacking > 0 {
+        held.merge(permit(semaphore, lacking).await?);
+    }
+    Some(())
 }
 
 fn overloaded() -> Problem {
@@ -129,11 +171,35 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn over_the_bound_a_request_is_sent_away_and_one_too_large_is_admitted_alone() {
         let budgets = Budgets::default();
-        let all = budgets.append(usize::MAX).await.unwrap();
-        assert_eq!(budgets.append(1).await.unwrap_err().code, "overloaded");
+        let all = budgets.append(None, usize::MAX).await.unwrap();
+        assert_eq!(budgets.append(None, 1).await.unwrap_err().code, "overloaded");
         assert!(budgets.read(1).await.is_ok(), "reads have a budget of their own");
         drop(all);
-        assert!(budgets.append(1).await.is_ok());
+        assert!(budgets.append(None, 1).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_share_grows_in_both_budgets_or_is_refused_by_the_one_that_has_no_more() {
+        let budgets = Budgets::default();
+        let namespace = limits::namespace_budget();
+        let left = || (budgets.append.available_permits(), namespace.available_permits());
+        let (all_node, all_namespace) = left();
+        let mut share = budgets.append(Some(&namespace), 100).await.unwrap();
+        for (bytes, units) in [(IN_FLIGHT_UNIT, 1), (10 * IN_FLIGHT_UNIT, 10), (20 * IN_FLIGHT_UNIT, 20)] {
+            share.grow_to(bytes).await.unwrap();
+            assert_eq!((share.bytes(), left()), (bytes, (all_node - units, all_namespace - units)));
+        }
+        share.grow_to(NAMESPACE_APPEND_BYTES_IN_FLIGHT).await.unwrap();
+        assert_eq!(left().1, 0, "one alone may have all");
+        let mut other = budgets.append(None, 1).await.unwrap();
+        assert_eq!(other.grow_to(APPEND_BYTES_IN_FLIGHT).await.unwrap_err().code, "overloaded");
+        let share = share.into_share().into_permit();
+        let busy = limits::namespace_budget();
+        let mut small = budgets.append(Some(&busy), 1).await.unwrap();
+        let _rest = budgets.append(Some(&busy), NAMESPACE_APPEND_BYTES_IN_FLIGHT / 2).await.unwrap();
+        assert_eq!(small.grow_to(NAMESPACE_APPEND_BYTES_IN_FLIGHT).await.unwrap_err().code, "namespace_busy");
+        drop((share, small, other));
+        assert_eq!(left().1, all_namespace);
     }
 
     #[tokio::test]
@@ -166,10 +232,10 @@ mod tests {
     async fn one_namespace_does_not_take_the_room_of_the_others() {
         let budgets = Budgets::default();
         let [busy, other] = [(); 2].map(|()| limits::namespace_budget());
-        let all = budgets.append_to(Some(&busy), NAMESPACE_APPEND_BYTES_IN_FLIGHT).await.unwrap();
-        assert_eq!(budgets.append_to(Some(&busy), 1).await.unwrap_err().code, "namespace_busy");
-        assert!(budgets.append_to(Some(&other), 1).await.is_ok());
+        let all = budgets.append(Some(&busy), NAMESPACE_APPEND_BYTES_IN_FLIGHT).await.unwrap();
+        assert_eq!(budgets.append(Some(&busy), 1).await.unwrap_err().code, "namespace_busy");
+        assert!(budgets.append(Some(&other), 1).await.is_ok());
         drop(all);
-        assert!(budgets.append_to(Some(&busy), 1).await.is_ok());
+        assert!(budgets.append(Some(&busy), 1).await.is_ok());
     }
 }

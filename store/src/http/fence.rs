@@ -46,9 +46,8 @@ pub async fn fence(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
 
 /// `POST /v1/place`: these frames, at exactly these numbers.
 pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
-    let declared = body::declared_len(&headers).unwrap_or(PLACE_BYTES_MAX);
-    let share = app.budgets.append(declared).await?;
-    let body = body::read(&headers, body, PLACE_BYTES_MAX, Code::BatchTooLarge).await?;
+    let bound = (PLACE_BYTES_MAX, Code::BatchTooLarge);
+    let (body, share) = body::read_sharing(&headers, body, bound, &app.budgets, None).await?;
     let PlaceQuery { namespace, partition, incarnation, epoch, writer, frame, previous, confirmed, durability } =
         query::typed(&uri)?;
     let namespace = app.engine.get(&namespace)?;

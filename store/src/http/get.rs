@@ -39,12 +39,11 @@ pub async fn get(
     let max_bytes = usize::try_from(max_bytes).unwrap_or(READ_BYTES_MAX);
     let all_meta = query.choice("meta", &[("all", ())])?.is_some();
     let form = Form::negotiate(&headers, Form::WITH_ERRORS)?;
-    let declared = body::declared_len(&headers).unwrap_or(GET_BODY_BYTES_MAX);
-    let asking = app.budgets.append(declared).await?;
-    let GetRequest { offsets, partition } =
-        object::read(&headers, body, GET_BODY_BYTES_MAX, r#"{"offsets":[0,1]}"#).await?;
+    let bound = (GET_BODY_BYTES_MAX, Code::BatchTooLarge);
+    let (body, asking) = body::read_sharing(&headers, body, bound, &app.budgets, None).await?;
+    let GetRequest { offsets, partition } = object::parse(&body, r#"{"offsets":[0,1]}"#)?;
     check_count(&offsets)?;
-    drop(asking);
+    drop((body, asking));
     let namespace = app.engine.get(&name)?;
     namespace.check_read()?;
     let partition = opened(&namespace, namespace.partition_named(partition)?).await?;

@@ -58,8 +58,8 @@ pub async fn patch(
     body: Body,
 ) -> Result<Response, Refusal> {
     let request = Request::parse(&uri);
-    let share = app.budgets.append(body::declared_len(&headers).unwrap_or(PATCH_BYTES_MAX)).await?;
-    let bytes = body::read(&headers, body, PATCH_BYTES_MAX, Code::RecordTooLarge).await?;
+    let bound = (PATCH_BYTES_MAX, Code::RecordTooLarge);
+    let (bytes, share) = body::read_sharing(&headers, body, bound, &app.budgets, None).await?;
     // Only now: a sender that is still sending may not come to reading a refusal.
     let Request { at, partition, durability } = request?;
     let namespace = app.engine.get(&name)?;
