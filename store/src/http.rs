@@ -10,6 +10,7 @@ pub mod answer;
 pub mod append;
 pub mod body;
 pub mod budget;
+pub mod conditions;
 pub mod durable;
 pub mod fence;
 pub mod get;

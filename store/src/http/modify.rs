@@ -16,7 +16,7 @@ use super::append::outcome_unknown;
 use super::query::{self, Query};
 use super::read::{damaged, opened, trimmed};
 use super::record::{ETag, check_there};
-use super::{App, InPath, OffsetInPath, blocking, body};
+use super::{App, InPath, OffsetInPath, blocking, body, conditions};
 use crate::engine::namespace::Namespace;
 use crate::log::Partition;
 use crate::log::modify::{At, EraseRequest, PatchRequest, Target, erased};
@@ -30,8 +30,9 @@ struct Request {
 }
 
 impl Request {
-    fn parse(uri: &Uri) -> Result<Self, Problem> {
+    fn parse(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let query = Query::parse(uri.query(), &["at", "partition", "durability"])?;
+        conditions::check(headers, &[IF_MATCH])?;
         Ok(Self { at: parse_at(query.one("at")?)?, partition: query.partition()?, durability: query.durability()? })
     }
 }
@@ -57,7 +58,7 @@ pub async fn patch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let request = Request::parse(&uri);
+    let request = Request::parse(&uri, &headers);
     let bound = (PATCH_BYTES_MAX, Code::RecordTooLarge);
     let (bytes, share) = body::read_sharing(&headers, body, bound, &app.budgets, None).await?;
     // Only now: a sender that is still sending may not come to reading a refusal.
@@ -94,6 +95,7 @@ pub async fn erase(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let query = Query::parse(uri.query(), &["partition", "durability"])?;
+    conditions::check(&headers, &[IF_MATCH])?;
     let (number, durability) = (query.partition()?, query.durability()?);
     let namespace = app.engine.get(&name)?;
     namespace.check_unordered()?;

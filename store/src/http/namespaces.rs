@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::answer::{self, Refusal};
 use super::query::Query;
 use super::read::opened;
-use super::{App, InPath, blocking, body, object};
+use super::{App, InPath, blocking, body, conditions, object};
 use crate::log::work::{Done, What, Work};
 
 /// A configuration is small.
@@ -48,6 +48,7 @@ pub async fn put(
     body: Body,
 ) -> Result<Response, Refusal> {
     Query::parse(uri.query(), &[])?;
+    conditions::check(&headers, &[IF_NONE_MATCH])?;
     let only_create = match headers.get(IF_NONE_MATCH) {
         None => false,
         Some(value) if value == "*" => true,
@@ -101,8 +102,14 @@ fn field_at_fault(given: &Map<String, Value>) -> Option<(String, Value)> {
 }
 
 /// `DELETE /v1/namespaces/{ns}`; `incarnation=` deletes only that life of the name.
-pub async fn delete(State(app): State<App>, InPath(name): InPath, uri: Uri) -> Result<Response, Refusal> {
+pub async fn delete(
+    State(app): State<App>,
+    InPath(name): InPath,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
     let query = Query::parse(uri.query(), &["incarnation"])?;
+    conditions::check(&headers, &[])?;
     let incarnation = query.one("incarnation")?.map(parse_uuid).transpose()?;
     blocking(move || app.engine.delete(&name, incarnation)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -125,6 +132,7 @@ pub async fn trim(
     body: Body,
 ) -> Result<Response, Refusal> {
     Query::parse(uri.query(), &[])?;
+    conditions::check(&headers, &[])?;
     let TrimRequest { partition, before } =
         object::read(&headers, body, BODY_MAX, r#"{"partition":0,"before":OFFSET}"#).await?;
     let namespace = app.engine.get(&name)?;
@@ -154,6 +162,7 @@ pub async fn seal(
     body: Body,
 ) -> Result<Response, Refusal> {
     Query::parse(uri.query(), &[])?;
+    conditions::check(&headers, &[])?;
     let body = body::read(&headers, body, BODY_MAX, Code::BatchTooLarge).await?;
     let SealRequest { partition } = object::parse(object::or_empty(&body), r#"{"partition":0}"#)?;
     let namespace = app.engine.get(&name)?;

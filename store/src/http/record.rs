@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT_RANGES, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::header::{ACCEPT_RANGES, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use logstore_api::frame::Meta;
 use logstore_api::{Code, Problem, Timestamp, header};
@@ -59,6 +59,12 @@ pub async fn record(
         })
     })
     .await?;
+    // Before all other conditions (RFC 9110, 13.2.2).
+    let wanted = ETag::versions(&headers, IF_MATCH, incarnation, offset);
+    if wanted.is_some_and(|versions| !versions.contains(&found.version)) {
+        let detail = "the record is not the one that If-Match names; read it without to see what it is now";
+        return Err(Problem::new(Code::PreconditionFailed, detail).field("If-Match").into());
+    }
     let etag = ETag::of(incarnation, offset, found.version).to_string();
     let share = app.budgets.read(found.data.len()).await?;
     let mut response = found.answer(&headers, &etag, &indices, share)?;
@@ -98,12 +104,12 @@ impl ETag {
     #[must_use]
     pub fn versions(headers: &HeaderMap, name: HeaderName, incarnation: Uuid, offset: u64) -> Option<Vec<Version>> {
         let given: Vec<&str> = headers
-            .get_all(name)
+            .get_all(&name)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|text| text.split(','))
             .collect();
-        if given.is_empty() || given.iter().any(|tag| tag.trim() == "*") {
+        if !headers.contains_key(&name) || given.iter().any(|tag| tag.trim() == "*") {
             return None;
         }
         Some(given.iter().filter_map(|tag| Self::version_in(tag.trim(), incarnation, offset)).collect())

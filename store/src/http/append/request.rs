@@ -6,8 +6,8 @@ use logstore_api::frame::Producer;
 use logstore_api::limits::{ENVELOPES_BYTES_MAX, RECORD_BYTES_MAX};
 use logstore_api::{Code, Durability, MEDIA_ENVELOPES, MEDIA_FRAMES, Problem};
 
-use crate::http::producer;
 use crate::http::query::{self, Query};
+use crate::http::{conditions, producer};
 
 /// Parameters that say something of each record; records of their own say it themselves.
 const OF_EACH_RECORD: [&str; 4] = ["tag", "key", "alloc", "index.NAME"];
@@ -84,6 +84,7 @@ impl Request {
     pub(super) fn parse(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let known = ["split", "tag", "key", "alloc", "index.NAME", "partition", "expect_offset", "durability"];
         let query = Query::parse(uri.query(), &known)?;
+        conditions::check(headers, &[])?;
         let request = Self {
             form: Form::of(headers, query.one("split")?)?,
             key: query.one("key")?.map(str::to_owned),
