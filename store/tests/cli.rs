@@ -7,7 +7,7 @@ mod common;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 
-use common::Store;
+use common::{Store, eventually, signal};
 
 fn command(store: &Store, arguments: &[&str]) -> Command {
     let mut command = Command::new(common::binary());
@@ -100,4 +100,20 @@ fn an_open_pipe_is_sent_as_it_comes_and_followed_as_it_grows() {
     assert!(appending.wait().unwrap().success());
     reading.kill().unwrap();
     reading.wait().unwrap();
+}
+
+#[test]
+fn an_append_that_is_told_to_end_tells_what_was_acknowledged() {
+    let store = Store::new();
+    for name in ["-INT", "-TERM"] {
+        let mut child = command(&store, &["append", &name[1..]]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"one\ntwo\n").unwrap();
+        let records = format!("/v1/namespaces/{}/records", &name[1..]);
+        eventually("two records", || store.get(&records).lines().len() == 2);
+        signal(child.id(), name);
+        let Output { status, stdout, .. } = child.wait_with_output().unwrap();
+        assert!(String::from_utf8_lossy(&stdout).starts_with("appended 2 records"), "{name}: {status}");
+        drop(stdin);
+    }
 }
