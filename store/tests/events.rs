@@ -107,6 +107,42 @@ fn a_reader_that_was_cut_off_goes_on_behind_the_last_event() {
     assert_eq!(Events::open(&store, "?from=6", None).head.status, 416);
 }
 
+/// A refusal ends the EventSource of a browser for ever, and one that comes back after a trim got it.
+#[test]
+fn a_reader_who_comes_back_after_a_trim_is_told_and_goes_on() {
+    let store = Store::new();
+    let append = |number: u64| {
+        let query = if number.is_multiple_of(2) { "?tag=even" } else { "" };
+        assert_eq!(store.post(&format!("{RECORDS}{query}"), format!("{number}").as_bytes()).status, 200);
+    };
+    let trim = |before: u64| {
+        let body = json!({"before": before}).to_string();
+        assert_eq!(store.post("/v1/namespaces/orders/trim", body.as_bytes()).status, 200);
+    };
+    let is_told = |events: &mut Events, start: u64| {
+        assert_eq!(events.head.status, 200);
+        let first = events.next().unwrap();
+        let problem: Value = serde_json::from_str(&first.data).unwrap();
+        assert_eq!((first.id, first.kind.as_str(), &problem["code"]), (Some(start - 1), "error", &json!("trimmed")));
+        assert_eq!(problem["start"], start);
+    };
+    (0..13).for_each(append);
+    trim(10);
+    let mut events = Events::open(&store, "", Some(2));
+    is_told(&mut events, 10);
+    assert_eq!(events.take(3), [(10, "10".into()), (11, "11".into()), (12, "12".into())]);
+    let mut even = Events::open(&store, "?tags=even", Some(2));
+    is_told(&mut even, 10);
+    assert_eq!(even.take(2), [(10, "10".into()), (12, "12".into())]);
+    assert_eq!(Events::open(&store, "", Some(9)).take(1), [(10, "10".into())], "nothing is gone that was not had");
+    assert_eq!(Events::open(&store, "?from=3", None).head.status, 410);
+    trim(13);
+    let mut empty = Events::open(&store, "", Some(2));
+    is_told(&mut empty, 13);
+    append(13);
+    assert_eq!(empty.take(1), [(13, "13".into())]);
+}
+
 #[test]
 fn records_that_are_wanted_come_and_the_others_do_not() {
     let store = Store::new();

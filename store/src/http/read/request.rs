@@ -57,6 +57,8 @@ pub enum Place {
     End,
     /// An offset.
     Offset(u64),
+    /// Behind the last event that a reader has had, who is told what is gone of it since and goes on.
+    Behind(u64),
     /// So many records before the end.
     Last(u64),
     /// The first record of this time or later.
@@ -131,9 +133,9 @@ impl Request {
         match self.from {
             Place::Start => Ok(start),
             Place::Last(count) => Ok(end.saturating_sub(count).max(start)),
-            Place::Offset(offset) if offset > end => Err(beyond_end("from", offset, end)),
+            Place::Offset(offset) | Place::Behind(offset) if offset > end => Err(beyond_end("from", offset, end)),
             Place::Offset(offset) if offset < start => Err(trimmed(offset, view)),
-            Place::Offset(offset) => Ok(offset),
+            Place::Offset(offset) | Place::Behind(offset) => Ok(offset),
             // What is older than all that is there begins where the log does.
             Place::Found(Some(offset)) => Ok(offset.clamp(start, end)),
             Place::End | Place::Found(None) | Place::Time(_) => Ok(end),
@@ -222,7 +224,7 @@ fn last_event(headers: &HeaderMap) -> Result<Option<Place>, Problem> {
     let Some(value) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let offset = query::number(text, LAST_EVENT_ID, u64::MAX - 1)?;
-    Ok(Some(Place::Offset(offset + 1)))
+    Ok(Some(Place::Behind(offset + 1)))
 }
 
 fn level(query: &Query) -> Result<Level, Problem> {
