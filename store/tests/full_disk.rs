@@ -295,6 +295,37 @@ fn without_a_byte_left_on_ext4_a_store_starts_and_serves() {
     without_a_byte(&disk);
 }
 
+/// A repair told of each file that it had written it, and "done", though the disk had taken none of them.
+#[test]
+fn a_repair_tells_what_a_full_disk_did_not_take() {
+    let Some(disk) = Disk::tmpfs("size=40m") else { return };
+    let mut store = disk.store();
+    small_segments(&store, "orders");
+    let mut connection = Connection::open(store.address);
+    let mut oracle = Oracle::default();
+    (0..5).for_each(|_| assert_eq!(oracle.append(&mut connection, 5, 900_000).status, 200));
+    assert!(store.stop().success());
+    assert!(disk.run("rm -f \"$0\"/mnt/root/ns/orders/0/*.idx \"$0\"/mnt/root/ns/orders/0/*.seal"));
+    let repair = || {
+        let words =
+            [disk.inside(), [common::binary(), "repair", "--yes", "--root"].map(String::from).to_vec()].concat();
+        let output = Command::new(&words[0]).args(&words[1..]).arg(disk.root()).output().unwrap();
+        let [said, why] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), said, why)
+    };
+    disk.fill();
+    let (code, said, why) = repair();
+    assert!(code == Some(1) && why.contains("could not be made") && why.contains("No space left"), "{said} {why}");
+    assert!(said.contains("not done: write ns/orders/0/") && !said.contains("\nwrite "), "{said}");
+    assert!(!said.starts_with("write ") && !said.contains("\ndone"), "{said}");
+    disk.free();
+    let (code, said, why) = repair();
+    assert!(code == Some(0) && said.contains("write ns/orders/0/") && said.contains("\ndone; "), "{said} {why}");
+    assert!(!said.contains("not done"), "{said}");
+    assert_eq!(repair().1, "nothing to mend\n");
+    oracle.check(&disk.store());
+}
+
 #[test]
 fn a_root_cannot_be_made_on_a_full_disk() {
     let Some(disk) = Disk::tmpfs("size=1m,nr_inodes=3") else { return };

@@ -120,3 +120,31 @@ fn a_damaged_configuration_is_made_again_with_the_salt_of_the_segments() {
     assert_eq!(again.get("/v1/namespaces/orders").json()["incarnation"], incarnation);
     assert_eq!(again.append(b"more"), 12);
 }
+
+/// Without its configuration a namespace was no matter for repair: "nothing to mend", and 0, where verify ended with 1.
+#[test]
+fn a_namespace_that_only_its_configuration_can_mend_is_named() {
+    let store = stopped();
+    std::fs::remove_file(store.root.join("ns/orders/config")).unwrap();
+    for more in [&[] as &[&str], &["--namespace", "orders"], &["--yes"], &["--namespace", "orders", "--yes"]] {
+        let (code, said, stderr) = run_on(&store.root, &[&["repair"], more].concat());
+        assert!(code == 1 && !said.contains("nothing to mend") && !said.contains("done"), "{more:?}: {said}");
+        assert!(
+            stderr.contains("the configuration of namespace \"orders\", ns/orders/config, cannot be read"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("--namespace \"orders\" --config FILE writes it again"), "{stderr}");
+    }
+    let given = store.root.with_extension("given.json");
+    std::fs::write(&given, "{}").unwrap();
+    let given = given.display().to_string();
+    let (code, said, stderr) = run_on(&store.root, &["repair", "--namespace", "orders", "--config", &given, "--yes"]);
+    assert!(code == 0 && said.contains("done; "), "{said} {stderr}");
+    assert_eq!(run_on(&store.root, &["repair"]).0, 0);
+    std::fs::rename(store.root.join("ns/orders"), store.root.join("ns/other")).unwrap();
+    let (code, _, stderr) = run_on(&store.root, &["repair"]);
+    assert!(
+        code == 1 && stderr.contains("ns/other holds namespace \"orders\", whose directory is ns/orders"),
+        "{stderr}"
+    );
+}

@@ -48,15 +48,28 @@ pub struct Args {
 /// Where the root cannot be read, or a log cannot be mended.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let yes = args.yes;
-    let Report { acts, failures } = blocking(move || mend(&args)).await?;
-    let mut text: String = acts.iter().map(|act| format!("{act}\n")).collect();
-    text.push_str(match (acts.is_empty(), yes) {
-        (true, _) => "nothing to mend\n",
-        (false, true) => "done; logstore verify tells what is left\n",
-        (false, false) => "nothing was changed; give --yes to do this\n",
-    });
-    Output::new().write(text.as_bytes()).await?;
+    let report = blocking(move || mend(&args)).await?;
+    Output::new().write(text(&report, yes).as_bytes()).await?;
+    let Report { undone, mut failures, acts: _ } = report;
+    if !undone.is_empty() {
+        failures.insert(0, format!("{} changes could not be made", undone.len()));
+    }
     if failures.is_empty() { Ok(()) } else { Err(Failure::new(Exit::Refused, failures.join("; "))) }
+}
+
+fn text(report: &Report, yes: bool) -> String {
+    let Report { acts, undone, failures } = report;
+    let mut text: String = acts.iter().map(|act| format!("{act}\n")).collect();
+    text.extend(undone.iter().map(|act| format!("not done: {act}\n")));
+    let mended = undone.is_empty() && failures.is_empty();
+    text.push_str(match (acts.is_empty(), yes) {
+        (true, _) if mended => "nothing to mend\n",
+        (false, true) if mended => "done; logstore verify tells what is left\n",
+        (true, false) => "nothing that can be mended in this way\n",
+        (false, false) => "nothing was changed; give --yes to do this\n",
+        (_, true) => "not all of it could be mended; logstore verify tells what is left\n",
+    });
+    text
 }
 
 fn mend(args: &Args) -> Result<Report, Failure> {
@@ -68,12 +81,12 @@ fn mend(args: &Args) -> Result<Report, Failure> {
         acts.push(restore(&root, new, *yes)?);
         if !yes {
             // The rest is known only when there is a configuration.
-            return Ok(Report { acts, failures: Vec::new() });
+            return Ok(Report { acts, ..Report::default() });
         }
     }
     let mended = if *yes { repair(root, namespace.as_ref())? } else { plan(&root, namespace.as_ref())? };
     acts.extend(mended.acts);
-    Ok(Report { acts, failures: mended.failures })
+    Ok(Report { acts, ..mended })
 }
 
 fn read_config(file: &Path) -> Result<NamespaceConfig, Failure> {

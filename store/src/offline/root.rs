@@ -116,24 +116,29 @@ impl StoppedRoot {
 
     /// The engine as a start would make it, without changing anything.
     pub fn rehearse(&self) -> Result<Rehearsal, OfflineError> {
-        let disk = Arc::new(DryDisk::new(Arc::clone(&self.disk)));
-        let engine =
-            quietly(|| Engine::start(disk.clone(), self.path.clone(), self.config()?).map_err(OfflineError::from))?;
-        Ok(Rehearsal { engine, disk })
+        rehearse(&self.disk, &self.path)
     }
 
     /// Starts the engine for changes. The lock goes over to it.
     pub fn start(self) -> Result<Arc<Engine>, OfflineError> {
-        let config = self.config()?;
+        let config = config(&*self.disk, &self.path)?;
         let Self { path, disk, lock } = self;
         drop(lock);
         Ok(Engine::start(disk, path, config)?)
     }
+}
 
-    fn config(&self) -> Result<StoreConfig, OfflineError> {
-        let ordered = self.node()?.is_some_and(|node| node.ordered);
-        Ok(StoreConfig { ordered, ..StoreConfig::default() })
-    }
+/// The same for a root of which this process has the lock already.
+pub(super) fn rehearse(disk: &Arc<dyn Disk>, path: &Path) -> Result<Rehearsal, OfflineError> {
+    let config = config(&**disk, path)?;
+    let disk = Arc::new(DryDisk::new(Arc::clone(disk)));
+    let engine = quietly(|| Engine::start(disk.clone(), path.to_owned(), config))?;
+    Ok(Rehearsal { engine, disk })
+}
+
+fn config(disk: &dyn Disk, path: &Path) -> Result<StoreConfig, OfflineError> {
+    let ordered = read_node(disk, path)?.is_some_and(|node| node.ordered);
+    Ok(StoreConfig { ordered, ..StoreConfig::default() })
 }
 
 impl Rehearsal {

@@ -372,7 +372,12 @@ pub fn describe(act: &Act, root: &Path) -> Option<String> {
     let routine = [root.join("CLEAN"), root.join("node"), root.join("LOCK")].contains(path);
     let shown = path.strip_prefix(root).unwrap_or(path).display();
     (!routine).then(|| match act {
-        Act::Write(_) if path.starts_with(root.join("quarantine")) => format!("keep what is cut off below {shown}"),
+        Act::Write(_) if path.starts_with(root.join("quarantine")) => {
+            // The name ends with the time at which it is done.
+            let name = shown.to_string();
+            let kept = name.rsplit_once('-').map_or(name.as_str(), |(kept, _)| kept);
+            format!("keep what is cut off or written over as {kept}-…")
+        }
         Act::Write(_) => format!("write {shown}"),
         Act::Change(_) => format!("change {shown}"),
         Act::Cut { from, to, .. } => format!("cut {shown} from {from} to {to} bytes"),
