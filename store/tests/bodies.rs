@@ -75,6 +75,36 @@ fn an_array_fences_nobody() {
     assert_eq!(fence(json!({"namespace": "orders", "reign": reign})).status, 200);
 }
 
+/// The last of two members counted, in a configuration and among the indices of an envelope.
+#[test]
+fn members_that_are_given_twice_are_refused() {
+    let store = Store::new();
+    let put = |body: &str| store.send("PUT", ORDERS, &[], body.as_bytes());
+    for body in [
+        r#"{"durability":"synced","durability":"written"}"#,
+        r#"{"quota":{"max_bytes":1,"max_bytes":2}}"#,
+        r#"{"quota":{"max_bytes":1},"quota":{}}"#,
+    ] {
+        let answer = put(body);
+        assert_eq!(answer.problem(), (400, "malformed_body".into()), "{body}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("duplicate field `"), "{answer:?}");
+    }
+    assert_eq!(store.get("/v1/namespaces").json(), json!({"namespaces": []}));
+    assert_eq!(put(r#"{"indices":["p","q"]}"#).status, 201);
+    let append = |envelope: &str| {
+        let headers = [("Content-Type", "application/vnd.logstore.records+ndjson")];
+        store.send("POST", &format!("{ORDERS}/records"), &headers, envelope.as_bytes())
+    };
+    let twice = append(r#"{"data":"x","indices":{"p":1,"p":2}}"#);
+    assert_eq!((twice.problem(), &twice.json()["line"]), ((400, "malformed_body".into()), &json!(1)), "{twice:?}");
+    assert_eq!(append(r#"{"data":"x","data":"y"}"#).problem(), (400, "malformed_body".into()));
+    assert_eq!(append(r#"{"data":"x","indices":{"p":1,"q":2}}"#).json()["offset"], 0);
+    for (path, body) in [("trim", r#"{"before":1,"before":1}"#), ("records/get", r#"{"offsets":[0],"offsets":[0]}"#)] {
+        let answer = store.post(&format!("{ORDERS}/{path}"), body.as_bytes());
+        assert_eq!(answer.problem(), (400, "malformed_body".into()), "{path}");
+    }
+}
+
 #[test]
 fn an_array_configures_nothing_and_an_empty_body_is_the_default() {
     let store = Store::new();

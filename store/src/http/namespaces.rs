@@ -63,7 +63,7 @@ pub async fn put(
         }
     };
     let body = body::read(&headers, body, BODY_MAX, Code::BatchTooLarge).await?;
-    let given = object::parse(object::or_empty(&body), r#"{"durability":"synced"}"#)?;
+    let given = object::parse_map(object::or_empty(&body), r#"{"durability":"synced"}"#)?;
     let put = PutNamespace::parse(&body, &app.engine.config().namespace_defaults)
         .map_err(|error| not_understood(&given, &error))?;
     let (created, info) = blocking(move || {

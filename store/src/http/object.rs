@@ -1,5 +1,6 @@
 //! Bodies that are JSON objects, and nothing else.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -7,7 +8,7 @@ use axum::body::Body;
 use http::HeaderMap;
 use logstore_api::{Code, Problem};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::body;
 
@@ -32,11 +33,83 @@ pub fn or_empty(body: &[u8]) -> &[u8] {
 
 /// Parses a body that is an object.
 pub fn parse<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
-    let Object(value) = serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not understood: {}; send {example}", shortened(error.to_string()));
-        Problem::new(Code::MalformedBody, detail).with("line", error.line())
-    })?;
+    let Object(value) = serde_json::from_slice(body).map_err(|error| not_understood(&error, example))?;
     Ok(value)
+}
+
+/// The same into a map, each of whose members may be given once, and theirs.
+pub fn parse_map(body: &[u8], example: &str) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
+    let map = parse(body, example)?;
+    check_members_once(body).map_err(|error| not_understood(&error, example))?;
+    Ok(map)
+}
+
+fn not_understood(error: &serde_json::Error, example: &str) -> Problem {
+    let detail = format!("the body is not understood: {}; send {example}", shortened(error.to_string()));
+    Problem::new(Code::MalformedBody, detail).with("line", error.line())
+}
+
+/// Refuses members that are given twice, however deep: a parser into a map takes the last of them.
+pub fn check_members_once(json: &[u8]) -> Result<(), serde_json::Error> {
+    serde_json::from_slice(json).map(|Once| ())
+}
+
+/// Any JSON whose members have names of their own.
+struct Once;
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Once {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        let mut names = HashSet::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if names.contains(&name) {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+            }
+            names.insert(name);
+            members.next_value::<Self>()?;
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
 }
 
 /// What a parser says, without most of what it quotes where that is long.
@@ -108,6 +181,17 @@ mod tests {
         assert!(detail("").contains("EOF while parsing a value at line 1 column 0"));
         let problem = parse::<TrimRequest>(b"{\n\"before\":-1}", "").unwrap_err();
         assert_eq!(problem.more["line"], 2);
+    }
+
+    #[test]
+    fn members_are_given_once_however_deep() {
+        let once = |json: &str| check_members_once(json.as_bytes()).map_err(|error| error.to_string());
+        let all = r#"{"a":[{"b":null,"c":-1},{"b":1.5,"c":true}],"b":{"a":"x\n","c":18446744073709551615}}"#;
+        assert_eq!(once(all), Ok(()));
+        let twice = |name: &str, column: usize| Err(format!("duplicate field `{name}` at line 1 column {column}"));
+        assert_eq!(once(r#"{"a":1,"a":1}"#), twice("a", 10));
+        assert_eq!(once(r#"{"a":1,"\u0061":1}"#), twice("a", 15));
+        assert_eq!(once(r#"[{"a":{"b":1,"b":2}}]"#), twice("b", 16));
     }
 
     #[test]

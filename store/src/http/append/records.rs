@@ -9,6 +9,7 @@ use crate::engine::batch::{Attributes, Batch, Ready};
 use crate::engine::indices;
 use crate::engine::namespace::{Rules, check_partition};
 use crate::engine::placement::Placement;
+use crate::http::object;
 
 /// A batch in the making.
 struct Making<'a> {
@@ -94,7 +95,12 @@ fn parse_envelope(json: &[u8]) -> Result<AppendEnvelope, Problem> {
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err(malformed(&"it is no JSON object"));
     }
-    serde_json::from_slice(json).map_err(|error| malformed(&error))
+    let envelope: AppendEnvelope = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
+    if !envelope.indices.is_empty() {
+        // They came into a map; of all other members the parser knows that they are given twice.
+        object::check_members_once(json).map_err(|error| malformed(&error))?;
+    }
+    Ok(envelope)
 }
 
 fn malformed(error: &dyn std::fmt::Display) -> Problem {
