@@ -111,7 +111,8 @@ impl Parser<'_> {
     fn not(&mut self, depth: usize) -> Result<Expression, Malformed> {
         let missing = "a tag, NOT or a parenthesis is missing here";
         let Some((at, token)) = self.next()? else { return Err(malformed(self.text.len(), missing)) };
-        if depth == TAG_EXPRESSION_DEPTH_MAX {
+        // A tag stands as deep as what is around it, and goes no deeper.
+        if depth == TAG_EXPRESSION_DEPTH_MAX && matches!(token, Token::Not | Token::Open) {
             let what = format!("parentheses and NOT stand in each other more than {TAG_EXPRESSION_DEPTH_MAX} deep");
             return Err(malformed(at, what));
         }
@@ -251,9 +252,11 @@ mod tests {
         let error = |text: String| Expression::parse(&text).unwrap_err();
         assert_eq!(error("a".repeat(TAG_EXPRESSION_BYTES_MAX + 1)).at, TAG_EXPRESSION_BYTES_MAX);
         let deep = |depth: usize| "(".repeat(depth) + "a" + &")".repeat(depth);
-        assert!(Expression::parse(&deep(TAG_EXPRESSION_DEPTH_MAX - 1)).is_ok());
-        assert_eq!(error(deep(TAG_EXPRESSION_DEPTH_MAX)).at, TAG_EXPRESSION_DEPTH_MAX);
-        assert_eq!(error("NOT ".repeat(TAG_EXPRESSION_DEPTH_MAX) + "a").at, 4 * TAG_EXPRESSION_DEPTH_MAX);
+        assert!(Expression::parse(&deep(TAG_EXPRESSION_DEPTH_MAX)).is_ok());
+        assert_eq!(error(deep(TAG_EXPRESSION_DEPTH_MAX + 1)).at, TAG_EXPRESSION_DEPTH_MAX);
+        let negated = |depth: usize| "NOT ".repeat(depth) + "a";
+        assert!(Expression::parse(&negated(TAG_EXPRESSION_DEPTH_MAX)).is_ok());
+        assert_eq!(error(negated(TAG_EXPRESSION_DEPTH_MAX + 1)).at, 4 * TAG_EXPRESSION_DEPTH_MAX);
         let many = |count: usize| vec!["a"; count].join(" OR ");
         assert!(Expression::parse(&many(TAG_EXPRESSION_TERMS_MAX)).is_ok());
         assert!(Expression::parse(&many(TAG_EXPRESSION_TERMS_MAX + 1)).is_err());
