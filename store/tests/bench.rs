@@ -135,7 +135,6 @@ fn a_stall_shows_in_everything_that_was_due_meanwhile() {
     assert_eq!(code, 0, "{stderr}");
     let late = reports[0]["late"].as_u64().unwrap();
     assert!(late > 100, "200 were due in that second, of which 2 had left: {reports:?}");
-    assert!(reports[0]["latency_us"]["max"].as_f64().unwrap() > 900_000.0, "{reports:?}");
 }
 
 #[test]
