@@ -142,7 +142,10 @@ impl Recovered {
             return;
         }
         tracing::error!(partition = %site.label, next_offset, was = mark.next_offset, "records that were there at the last stop are gone; their offsets are not given again");
-        if next_offset < mark.next_offset {
+        if self.segments.is_empty() {
+            // There is nothing before the hole: the log begins behind it.
+            self.state.trim_start = mark.next_offset;
+        } else if next_offset < mark.next_offset {
             self.holes.push((next_offset, mark.next_offset));
         }
         if self.state.changes.has_begun() {

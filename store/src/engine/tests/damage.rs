@@ -216,7 +216,10 @@ fn where_all_files_are_gone_that_an_orderly_stop_has_left_no_offset_is_given_aga
     }
     let store = store.restart();
     let namespace = store.namespace("orders");
-    assert_eq!(namespace.describe().unwrap().holes.len(), 1);
+    let published = *namespace.partition(0).unwrap().published().borrow();
+    assert_eq!((published.start, published.end), (4, 4));
+    let backward = namespace.partition(0).unwrap().read_backward(Range { from: 4, until: 4 }, |_| Flow::Continue);
+    assert!(!backward.unwrap().is_trimmed);
     assert_eq!(append(&namespace, &[b"next"]), Ok(4));
     let store = store.restart();
     assert_eq!(read(&store.namespace("orders"), 4), (vec![(4, b"next".to_vec())], None));
