@@ -6,6 +6,7 @@
 mod change;
 mod load;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -37,8 +38,8 @@ const RECENT_MAX: usize = 4096;
 pub struct Writer {
     state: LogState,
     active: Option<Arc<Segment>>,
-    /// Where the snapshot at the beginning of the active segment ends.
-    snapshot_end: u64,
+    /// Where the snapshot at the beginning of the active segment ends, once that was asked for: a start reads nothing for it.
+    snapshot_end: OnceCell<u64>,
     must_roll: bool,
     staged: Vec<Staged>,
     staged_tail: Tail,
@@ -70,11 +71,10 @@ impl Writer {
     #[must_use]
     pub fn new(state: LogState, active: Option<Arc<Segment>>, must_roll: bool) -> Self {
         let staged_tail = state.tail;
-        let snapshot_end = active.as_ref().map_or(FRAMES_AT, |active| active.snapshot_end());
         Self {
             state,
             active,
-            snapshot_end,
+            snapshot_end: OnceCell::new(),
             must_roll,
             staged: Vec::new(),
             staged_tail,
@@ -412,11 +412,11 @@ impl Writer {
     #[must_use]
     pub fn has_room(&self, shared: &Shared, bytes: u64, frame_count: usize) -> bool {
         self.active.as_ref().is_some_and(|active| {
-            let used = active.log_bytes() + self.staged_bytes;
+            let end = active.log_bytes() + self.staged_bytes + bytes;
             let empty = self.staged_tail.next_frame == active.header.base_frame;
             // At least as much as its snapshot takes: else a log with many changes or producers would be snapshots alone.
-            let max = shared.max_segment_bytes().max(2 * self.snapshot_end);
-            let fits = used + bytes <= max && !active.tables_too_large();
+            let beside_snapshot = || end <= 2 * *self.snapshot_end.get_or_init(|| active.snapshot_end());
+            let fits = (end <= shared.max_segment_bytes() || beside_snapshot()) && !active.tables_too_large();
             !self.must_roll && (fits || empty && frame_count <= 1)
         })
     }
@@ -461,7 +461,7 @@ impl Writer {
         snapshot.seal(numbers, shared.site.salt, FRAMES_AT);
         let segment = Segment::create(shared.site.side(next_frame), header, snapshot.bytes())?;
         let segment = Arc::new(segment);
-        self.snapshot_end = segment.log_bytes();
+        self.snapshot_end = OnceCell::from(segment.log_bytes());
         self.active = Some(Arc::clone(&segment));
         self.must_roll = false;
         shared.add_segment(segment);

@@ -368,6 +368,10 @@ fn a_segment_holds_at_least_as_much_as_its_snapshot() {
     // A frame of 152 bytes for each patch, and no more than that for the snapshots.
     let frames = 64 * 1024 + 2000 * 152;
     assert!(store.segments().len() < 12 && bytes < 2 * frames, "{} segments, {bytes} bytes", store.segments().len());
+    // Nor does each start begin one.
+    let (before, store) = (store.segments().len(), store.restart());
+    assert_eq!(patch(&store.namespace("orders"), 0, At::Byte(0), b"y"), Ok(10));
+    assert_eq!(store.segments().len(), before);
 }
 
 #[test]
