@@ -19,7 +19,8 @@ pub const APPEND_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
 pub const NAMESPACE_APPEND_BYTES_IN_FLIGHT: usize = 32 * 1024 * 1024;
 /// Answers of reads that are being built or sent, in bytes. Beyond: 503 `overloaded`.
 pub const READ_BYTES_IN_FLIGHT: usize = 256 * 1024 * 1024;
-/// What followers have been given and not taken yet, in bytes; their own, so that slow ones keep nobody from reading.
+/// What followers, and readers of many records in rochefort's way, have been given and not taken yet, in bytes; their own,
+/// so that slow ones keep nobody from reading.
 pub const FOLLOW_BYTES_IN_FLIGHT: usize = 128 * 1024 * 1024;
 /// Those who follow a log as server-sent events. Each costs a connection and, where it is slow, three pieces of what it
 /// follows: all of them together less than [`FOLLOW_BYTES_IN_FLIGHT`], unless records are large. Beyond: 503 `overloaded`.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use logstore_api::config::StoreConfig;
+use logstore_api::frame::Producer;
 use logstore_api::namespace::{PutNamespace, Rotation};
 use logstore_api::{Durability, NamespaceConfig, NamespaceName, Problem};
 
@@ -82,12 +83,14 @@ impl Store {
     }
 }
 
-fn submit(
-    namespace: &Namespace,
-    records: &[&[u8]],
-    level: Durability,
-) -> tokio::sync::oneshot::Receiver<Result<Done, Box<Problem>>> {
-    let mut batch = Batch::new(None, namespace.salt(), 0);
+fn submit(namespace: &Namespace, records: &[&[u8]], level: Durability) -> Answered {
+    submit_as(None, namespace, records, level)
+}
+
+type Answered = tokio::sync::oneshot::Receiver<Result<Done, Box<Problem>>>;
+
+fn submit_as(producer: Option<Producer>, namespace: &Namespace, records: &[&[u8]], level: Durability) -> Answered {
+    let mut batch = Batch::new(producer, namespace.salt(), 0);
     for record in records {
         batch.push(record, Attributes::default()).unwrap();
     }
@@ -100,6 +103,12 @@ fn submit(
         reply,
     };
     namespace.partition(0).unwrap().submit(work)
+}
+
+/// Appends as one and the same producer.
+fn append_as_producer(namespace: &Namespace, seq: u64, record: &[u8]) -> Result<Done, Problem> {
+    let producer = Some(Producer { id: 9, seq, epoch: 1 });
+    submit_as(producer, namespace, &[record], Durability::Synced).blocking_recv().unwrap().map_err(|problem| *problem)
 }
 
 fn append(namespace: &Namespace, records: &[&[u8]]) -> Result<u64, Problem> {

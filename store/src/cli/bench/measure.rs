@@ -77,25 +77,12 @@ fn report(assembly: &Assembly<'_>, server: &Server, shape: Shape, course: &Cours
     }
     all.merge(&tally.reads);
     let Part { operations, records, payload_bytes, latency_us } = Part::of(&all);
-    let appended = tally.appends.records + tally.warm_up_appended;
-    let undelivered = shape
-        .followers
-        .map(|followers| (appended * followers).saturating_sub(tally.reads.records + tally.warm_up_read));
+    let undelivered = shape.followers.map(|followers| undelivered(&tally, followers));
+    let warm_up = warm_up(&tally, course);
     let reason = course.reason();
-    let outcome = match &reason {
-        None => Outcome::Complete,
-        Some(Reason { is_interrupt: true, .. }) => Outcome::Interrupted,
-        Some(_) => Outcome::Stopped,
-    };
-    let warm_up = WarmUp {
-        seconds: course.bounds.warm_up as f64 / 1e9,
-        operations: tally.warm_up_operations,
-        appended: tally.warm_up_appended,
-        read: tally.warm_up_read,
-    };
     let mut report = Report {
         work: kind,
-        outcome,
+        outcome: outcome(reason.as_ref()),
         reason: reason.map(|reason| reason.message),
         server: server.store.url().to_owned(),
         server_version: server.version.clone(),
@@ -126,6 +113,29 @@ fn report(assembly: &Assembly<'_>, server: &Server, shape: Shape, course: &Cours
     };
     report.rates();
     report
+}
+
+fn outcome(reason: Option<&Reason>) -> Outcome {
+    match reason {
+        None => Outcome::Complete,
+        Some(Reason { is_interrupt: true, .. }) => Outcome::Interrupted,
+        Some(_) => Outcome::Stopped,
+    }
+}
+
+/// Records that were appended and have not come to a follower, summed over the followers.
+fn undelivered(tally: &Tally, followers: u64) -> u64 {
+    let appended = tally.appends.records + tally.warm_up_appended;
+    (appended * followers).saturating_sub(tally.reads.records + tally.warm_up_read)
+}
+
+fn warm_up(tally: &Tally, course: &Course) -> WarmUp {
+    WarmUp {
+        seconds: course.bounds.warm_up as f64 / 1e9,
+        operations: tally.warm_up_operations,
+        appended: tally.warm_up_appended,
+        read: tally.warm_up_read,
+    }
 }
 
 /// What a full bar stands for: milliseconds, or records.

@@ -76,21 +76,8 @@ fn a_failed_write_that_cannot_be_taken_back_freezes_the_log() {
 
 #[test]
 fn after_a_failed_sync_everybody_is_answered() {
-    use logstore_api::frame::Producer;
-    let send = |namespace: &Namespace, seq: u64| {
-        let producer = Some(Producer { id: 9, seq, epoch: 1 });
-        let mut batch = Batch::new(producer, namespace.salt(), 0);
-        batch.push(b"x", Attributes::default()).unwrap();
-        let ready = batch.finish().unwrap();
-        let work = |reply| Work::Append {
-            draft: ready.draft,
-            producer,
-            expect_offset: None,
-            durability: Durability::Synced,
-            reply,
-        };
-        namespace.partition(0).unwrap().submit(work).blocking_recv().unwrap().map_err(|problem| problem.code)
-    };
+    let send =
+        |namespace: &Namespace, seq: u64| append_as_producer(namespace, seq, b"x").map_err(|problem| problem.code);
     let store = Store::new();
     let namespace = store.namespace("orders");
     assert!(send(&namespace, 0).is_ok());

@@ -6,24 +6,10 @@ use super::*;
 
 #[test]
 fn producers_are_remembered_across_segments_and_restarts() {
-    use logstore_api::frame::Producer;
-    let send = |namespace: &Namespace, seq: u64, record: &[u8]| {
-        let producer = Some(Producer { id: 9, seq, epoch: 1 });
-        let mut batch = Batch::new(producer, namespace.salt(), 0);
-        batch.push(record, Attributes::default()).unwrap();
-        let ready = batch.finish().unwrap();
-        let work = |reply| Work::Append {
-            draft: ready.draft,
-            producer,
-            expect_offset: None,
-            durability: Durability::Synced,
-            reply,
-        };
-        match namespace.partition(0).unwrap().submit(work).blocking_recv().unwrap() {
-            Ok(Done { what: What::Appended { offset, duplicate, .. }, .. }) => Ok((offset, duplicate)),
-            Ok(other) => panic!("{other:?}"),
-            Err(problem) => Err(problem.code),
-        }
+    let send = |namespace: &Namespace, seq: u64, record: &[u8]| match append_as_producer(namespace, seq, record) {
+        Ok(Done { what: What::Appended { offset, duplicate, .. }, .. }) => Ok((offset, duplicate)),
+        Ok(other) => panic!("{other:?}"),
+        Err(problem) => Err(problem.code),
     };
     let mut store = Store::new();
     store.configured("orders", small_segments());

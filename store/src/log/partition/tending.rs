@@ -17,7 +17,7 @@ use crate::log::{mend, retention};
 const TRIMMED_BYTES_MIN: u64 = 64 * 1024;
 
 impl Partition {
-    /// Everything that is due: a sync of what was only written, a new segment by age, old segments away, side files.
+    /// Everything that is due: a new segment by age, old segments away, side files, what writers have confirmed.
     pub fn tend(self: &Arc<Self>, now: Timestamp) {
         self.rotate_by_age(now);
         self.drop_segments(now);
