@@ -116,7 +116,7 @@ crash: ## Crash the store's core on a simulated disk: N=1000000 random states, o
 	LOGSTORE_CRASH_STATES=$(N) LOGSTORE_SEED=$(SEED) $(CARGO) test --locked --profile crash -p logstore-store --test crash random -- --nocapture
 
 .PHONY: bench
-bench: ## Measure against references in the same run; writes docs/benchmarks.md (ONLY=append|copies|restart for a part)
+bench: ## Measure against references in the same run; writes docs/benchmarks.md (ONLY=append or another name for a part)
 	$(CARGO) bench --locked -p logstore-store --bench figures
 
 .PHONY: bench-k8s

@@ -2,19 +2,27 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use logstore_api::namespace::{Internal, Ownership, PutNamespace, WhenRemoved};
 use logstore_api::{Durability, NamespaceConfig, NamespaceName};
 use logstore_client::{Record, Store, Writer, WriterOptions};
 use uuid::Uuid;
 
-use super::report::Report;
+use super::ROUNDS;
+use super::report::{Bound, Section};
+use super::samples::rounds;
 use super::servers::{Server, scratch};
-use super::{CONNECTIONS, RECORD_BYTES, ROUND, ROUNDS};
 
-/// Measures the writer with one and with two copies, at both levels.
-pub(crate) fn measure(report: &mut Report) {
+const PRODUCERS: usize = 64;
+const RECORD_BYTES: usize = 100;
+const ROUND: Duration = Duration::from_secs(2);
+const ABOUT: &str = "Lone records of 100 B of 64 producers that share one writer of the client library, each waits for \
+    its answer; to one copy, and to two at the same time.";
+
+/// The writer with one and with two copies, at both levels.
+pub(crate) fn measure() -> Section {
+    let mut section = Section::new("Copies", ABOUT);
     let dir = tempfile::tempdir_in(scratch()).unwrap();
     let config = dir.path().join("store.json");
     std::fs::write(&config, r#"{"ordered": true}"#).unwrap();
@@ -28,17 +36,16 @@ pub(crate) fn measure(report: &mut Report) {
             create(both, &name, durability).await;
             create(alone, &name, durability).await;
         });
-        let (mut one, mut two) = (Vec::new(), Vec::new());
-        for round in 0..ROUNDS {
-            eprintln!("copies, {level}: round {} of {ROUNDS}", round + 1);
-            one.push(runtime.block_on(rate(alone, &name)));
-            two.push(runtime.block_on(rate(both, &name)));
-        }
-        let about = format!("{RECORD_BYTES} B appends, {CONNECTIONS} producers of one writer, `{level}`");
-        let one = report.rate(&format!("{about}: one copy"), &one);
-        let two = report.rate(&format!("{about}: two copies"), &two);
-        report.ratio(&format!("two copies / one copy, `{level}`"), two / one, "");
+        let [one, two] = rounds(
+            &format!("copies, {level}"),
+            ROUNDS,
+            [&mut || runtime.block_on(rate(alone, &name)), &mut || runtime.block_on(rate(both, &name))],
+        );
+        let one = section.rate(&format!("`{level}`, one copy"), &one);
+        let two = section.rate(&format!("`{level}`, two copies"), &two);
+        section.judge(&format!("`{level}`: two copies / one copy"), two / one, "", Bound::None);
     }
+    section
 }
 
 fn start(dir: &Path, copy: &str, config: &Path) -> Server {
@@ -62,7 +69,7 @@ async fn create(servers: &[Server], name: &NamespaceName, durability: Durability
 async fn rate(servers: &[Server], name: &NamespaceName) -> f64 {
     let writer = Arc::new(Writer::open(stores(servers), name.clone(), WriterOptions::default()).await.unwrap());
     let begun = Instant::now();
-    let producers: Vec<_> = (0..CONNECTIONS)
+    let producers: Vec<_> = (0..PRODUCERS)
         .map(|_| {
             let writer = Arc::clone(&writer);
             tokio::spawn(async move {

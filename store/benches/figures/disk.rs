@@ -5,19 +5,25 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::samples::Samples;
+
 const TIME: Duration = Duration::from_secs(1);
 
-/// How long one write of this size and its `fdatasync` take, in seconds.
+/// How long one write of this size behind the last and its `fdatasync` take, in seconds: the median of a second.
 pub(crate) fn sync_seconds(dir: &Path, bytes: usize) -> f64 {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(dir.join("sync-probe")).unwrap();
-    let (record, begun) = (vec![7; bytes], Instant::now());
-    let mut count = 0;
-    while begun.elapsed() < TIME {
+    let (record, end) = (vec![7; bytes], Instant::now() + TIME);
+    let mut samples = Samples::default();
+    for count in 0.. {
+        let begun = Instant::now();
         file.write_all_at(&record, count * bytes as u64).unwrap();
         file.sync_data().unwrap();
-        count += 1;
+        samples.push(begun.elapsed().as_secs_f64());
+        if Instant::now() > end {
+            break;
+        }
     }
-    begun.elapsed().as_secs_f64() / count as f64
+    samples.median()
 }
 
 /// How long it takes to read a file from its beginning to its end, in seconds.

@@ -3,12 +3,16 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use super::report::{Figure, Report};
+use super::report::{Bound, Section};
+use super::samples::rounds;
 use super::servers::{Server, scratch};
-use super::{ROUNDS, median};
+
+const ROUNDS: usize = 3;
+const ABOUT: &str = "Records of 100 B with a tag that all have, a tag that one in 10,000 has, and a number that grows, \
+    whose index is sorted; read over one connection, in pages of 100,000 records. `RECORDS=n` takes another number of them.";
 
 /// Records, unless `RECORDS` says another number.
-const RECORDS_DEFAULT: u64 = 2_000_000;
+const RECORDS_DEFAULT: u64 = 10_000_000;
 const BATCH_RECORDS: u64 = 20_000;
 const RECORD_BYTES: usize = 100;
 /// One record in so many is looked for.
@@ -16,7 +20,8 @@ const RARITY: u64 = 10_000;
 const PAGE_RECORDS: u64 = 100_000;
 
 /// Fills a store, and asks it in rounds.
-pub(crate) fn measure(report: &mut Report) {
+pub(crate) fn measure() -> Section {
+    let mut section = Section::new("Finding records", ABOUT);
     let records: u64 = std::env::var("RECORDS").map_or(RECORDS_DEFAULT, |count| count.parse().unwrap());
     let dir = tempfile::tempdir_in(scratch()).unwrap();
     let server = Server::store(&dir.path().join("store"));
@@ -24,24 +29,23 @@ pub(crate) fn measure(report: &mut Report) {
     fill(&server, records);
     let (middle, few) = (records / 2, records / RARITY);
     let range = format!("index=number&min={middle}&max={}", middle + few - 1);
-    let (mut scans, mut tags, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        eprintln!("find: round {} of {ROUNDS}", round + 1);
-        for (query, expected, times) in
-            [("", records, &mut scans), ("tags=rare", few, &mut tags), (&*range, few, &mut ranges)]
-        {
-            let begun = Instant::now();
-            assert_eq!(read(&server, query, records), expected, "{query}");
-            times.push(begun.elapsed());
-        }
-    }
-    let [scan, tag, range] = [&mut scans, &mut tags, &mut ranges].map(|times| median(times).as_secs_f64() * 1e3);
-    let about = format!("{records} records of {RECORD_BYTES} B");
-    report.add(Figure::new(format!("{about}: reading all"), format!("{scan:.0} ms"), ""));
-    report.add(Figure::new(format!("{about}: the {few} with a tag"), format!("{tag:.2} ms"), ""));
-    report.add(Figure::new(format!("{about}: the {few} in a range of an index"), format!("{range:.2} ms"), ""));
-    report.ratio("reading all / finding one in 10,000 by tag", scan / tag, "≥ 100 at 10 million records");
-    report.ratio("reading all / finding one in 10,000 by index", scan / range, "≥ 100 at 10 million records");
+    let timed = |query: &str, expected: u64| {
+        let begun = Instant::now();
+        assert_eq!(read(&server, query, records), expected, "{query}");
+        begun.elapsed().as_secs_f64()
+    };
+    let [scan, tag, range] = rounds(
+        "find",
+        ROUNDS,
+        [&mut || timed("", records), &mut || timed("tags=rare", few), &mut || timed(&range, few)],
+    );
+    section.tell("records", &records.to_string());
+    let scan = section.time("reading all", &scan);
+    let tag = section.time("those with a tag that 1 in 10,000 has", &tag);
+    let range = section.time("those in a range of an index that has 1 in 10,000", &range);
+    section.judge("reading all / by tag", scan / tag, "", Bound::AtLeast(100.0));
+    section.judge("reading all / by index", scan / range, "", Bound::AtLeast(100.0));
+    section
 }
 
 fn fill(server: &Server, records: u64) {

@@ -20,9 +20,9 @@ pub(crate) fn scratch() -> PathBuf {
 }
 
 impl Server {
-    /// The HTTP stack doing nothing.
-    pub(crate) fn null() -> Self {
-        Self::start(Command::new(std::env::current_exe().unwrap()).arg("null-server"))
+    /// The HTTP stack doing nothing, whose namespaces are on this root.
+    pub(crate) fn null(root: &Path) -> Self {
+        Self::start(Command::new(std::env::current_exe().unwrap()).arg("null-server").arg(root))
     }
 
     /// A store on this root.
