@@ -15,11 +15,13 @@ mod copies;
 mod disk;
 mod find;
 mod latency;
+mod namespaces;
 mod null;
 mod report;
 mod restart;
 mod samples;
 mod servers;
+mod size;
 mod tool;
 
 use report::Section;
@@ -31,13 +33,15 @@ const ROUNDS: usize = 5;
 type Measure = fn() -> Section;
 
 /// What can be measured by name.
-const MEASURES: [(&str, Measure); 6] = [
+const MEASURES: [(&str, Measure); 8] = [
     ("append", append::measure),
     ("latency", latency::measure),
     ("batch", batch::measure),
     ("copies", copies::measure),
     ("restart", restart::measure),
     ("find", find::measure),
+    ("namespaces", namespaces::measure),
+    ("size", size::measure),
 ];
 
 fn main() {
