@@ -322,7 +322,7 @@ impl Engine {
             node: self.node,
             incarnation: namespace.incarnation(),
             reign: self.fences.reign(namespace.name()),
-            durability: namespace.config().durability,
+            durability: namespace.durability(),
             partitions: tails.map_err(|error| namespace.internal("read the log", &error))?,
         })
     }

@@ -40,7 +40,7 @@ use crate::dialects::rochefort;
 use crate::engine::Engine;
 
 /// What every handler has.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct App {
     /// The data.
     pub engine: Arc<Engine>,
@@ -70,7 +70,7 @@ pub fn routes(app: App) -> Router {
         .route("/getMulti", any(rochefort::get_multi))
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(app)
+        .with_state(Arc::new(app))
 }
 
 async fn no_such_path(uri: Uri) -> Refusal {

@@ -73,7 +73,12 @@ impl IntoResponse for Failure {
 }
 
 /// Appends a blob; answers with its address.
-pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
+pub async fn append(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
     let name = namespace_name(uri.query());
     let known = name.as_ref().ok().and_then(|name| app.engine.get(name).ok());
     let budget = known.as_ref().map(|namespace| namespace.in_flight());
@@ -150,7 +155,7 @@ async fn address_of(namespace: Arc<Namespace>, stored: &Stored) -> Result<u64, P
 }
 
 /// Reads the blob at an address.
-pub async fn get(State(app): State<App>, uri: Uri) -> Result<Response, Failure> {
+pub async fn get(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Failure> {
     let address = go::parse_uint(&go::first_value(uri.query(), "offset")).map_err(Failure::of_go)?;
     let name = namespace_name(uri.query())?;
     let Some(file) = open(&app, &name).await? else {
@@ -168,7 +173,12 @@ impl From<Unreadable> for Failure {
 }
 
 /// Reads many: `u32le` length and blob for each address that can be read.
-pub async fn get_multi(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
+pub async fn get_multi(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
     let name = namespace_name(uri.query())?;
     let bound = (OFFSETS_BYTES_MAX, Code::BatchTooLarge);
     let (addresses, asked) = body::read_sharing(&headers, body, bound, &app.budgets, None).await?;

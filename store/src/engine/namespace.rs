@@ -9,7 +9,7 @@ use logstore_api::fence::Reign;
 use logstore_api::frame::Salt;
 use logstore_api::limits::PARTITIONS_MAX;
 use logstore_api::namespace::{NamespaceEntry, NamespaceInfo, Ownership};
-use logstore_api::{Code, NamespaceConfig, NamespaceName, NamespaceState, Problem};
+use logstore_api::{Code, Durability, NamespaceConfig, NamespaceName, NamespaceState, Problem};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -229,6 +229,12 @@ impl Namespace {
     #[must_use]
     pub fn config(&self) -> NamespaceConfig {
         self.with_document(|document| document.config.clone())
+    }
+
+    /// The level of appends that name none.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.with_document(|document| document.config.durability)
     }
 
     /// What it asks of its records.

@@ -23,6 +23,7 @@ use super::batch::{Attributes, Batch};
 use super::namespace::Namespace;
 use super::*;
 use crate::disk::faulty::FaultyDisk;
+use crate::log::partition::Queued;
 use crate::log::read::{Flow, Range};
 use crate::log::work::{Done, What, Work};
 
@@ -90,6 +91,10 @@ fn submit(namespace: &Namespace, records: &[&[u8]], level: Durability) -> Answer
 type Answered = tokio::sync::oneshot::Receiver<Result<Done, Box<Problem>>>;
 
 fn submit_as(producer: Option<Producer>, namespace: &Namespace, records: &[&[u8]], level: Durability) -> Answered {
+    enqueue_as(producer, namespace, records, level).lead()
+}
+
+fn enqueue_as(producer: Option<Producer>, namespace: &Namespace, records: &[&[u8]], level: Durability) -> Queued {
     let mut batch = Batch::new(producer, namespace.salt(), 0);
     for record in records {
         batch.push(record, Attributes::default()).unwrap();
@@ -102,7 +107,7 @@ fn submit_as(producer: Option<Producer>, namespace: &Namespace, records: &[&[u8]
         durability: level,
         reply,
     };
-    namespace.partition(0).unwrap().submit(work)
+    namespace.partition(0).unwrap().enqueue(None, work)
 }
 
 /// Appends as one and the same producer.

@@ -7,6 +7,9 @@ use logstore_api::error::Retry;
 use logstore_api::{MEDIA_PROBLEM, Problem};
 use serde::Serialize;
 
+/// Answers to appends fit without growing.
+const JSON_BYTES: usize = 256;
+
 /// A problem as an HTTP answer.
 #[derive(Debug)]
 pub struct Refusal(pub Box<Problem>);
@@ -57,8 +60,11 @@ pub fn status(number: u16) -> StatusCode {
 /// A JSON answer.
 #[must_use]
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    // Our types are JSON; were one not, an empty object would be the smaller evil.
-    let body = serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec());
+    let mut body = Vec::with_capacity(JSON_BYTES);
+    if serde_json::to_writer(&mut body, value).is_err() {
+        // Our types are JSON; were one not, an empty object would be the smaller evil.
+        body = b"{}".to_vec();
+    }
     (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 

@@ -25,15 +25,18 @@ use crate::engine::batch::Ready;
 use crate::engine::namespace::{Namespace, Rules};
 use crate::log::work::{Done, What, Work};
 
-/// Bodies up to this are parsed on the thread that serves the connection.
-pub const PARSE_INLINE_MAX: usize = 256 * 1024;
+/// Bodies up to this whose bytes are only copied and summed are taken apart on the thread that serves the connection: less
+/// than a millisecond of work, which is not worth waking another thread.
+pub const COPIED_INLINE_MAX: usize = 2 * 1024 * 1024;
+/// The same of JSON, which takes ten times as long.
+const JSON_INLINE_MAX: usize = 256 * 1024;
 
 /// What stays as it is in a path: the unreserved characters of RFC 3986.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Appends one record, or a batch that is stored whole or not at all.
 pub async fn append(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     InPath(name): InPath,
     uri: Uri,
     headers: HeaderMap,
@@ -49,7 +52,7 @@ pub async fn append(
     let (durability, expect_offset) = (request.durability, request.expect_offset);
     let namespace = namespace_for_append(&app, &name, &request, &body).await?;
     let rules = namespace.rules();
-    let (partition, ready) = if body.len() <= PARSE_INLINE_MAX {
+    let (partition, ready) = if body.len() <= request.form.inline_max() {
         batch(&request, &body, &rules)?
     } else {
         blocking(move || batch(&request, &body, &rules)).await?
@@ -122,11 +125,11 @@ pub async fn store(
     let Ready { draft, producer } = ready;
     let (count, payload_bytes) = (draft.record_count(), draft.payload_bytes);
     let Terms { partition, durability, expect_offset } = terms;
-    let durability = durability.unwrap_or_else(|| namespace.config().durability);
+    let durability = durability.unwrap_or_else(|| namespace.durability());
     let partition = opened(&namespace, partition).await?;
     let work = |reply| Work::Append { draft, producer, expect_offset, durability, reply };
-    let answer = partition.submit_with(Some(share.into_permit()), work);
-    let done = answer.await.map_err(|_| outcome_unknown())?.map_err(|problem| *problem)?;
+    let answer = partition.enqueue(Some(share.into_permit()), work).answered().await;
+    let done = answer.map_err(|_| outcome_unknown())?.map_err(|problem| *problem)?;
     app.engine.metrics.records.inc_by(u64::from(count));
     app.engine.metrics.payload_bytes.inc_by(payload_bytes);
     Ok((count, Stored { done, durability }))

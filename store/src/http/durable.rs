@@ -22,7 +22,7 @@ use crate::log::shared::Published;
 use crate::log::work::frozen;
 
 /// Answers as soon as the record at `after` is on the disk, or at the end of `wait` with what is then.
-pub async fn durable(State(app): State<App>, InPath(name): InPath, uri: Uri) -> Result<Response, Refusal> {
+pub async fn durable(State(app): State<Arc<App>>, InPath(name): InPath, uri: Uri) -> Result<Response, Refusal> {
     let query = Query::parse(uri.query(), &["after", "partition", "wait"])?;
     let Some(after) = query.number("after", u64::MAX)? else {
         let detail = "after is missing; give the offset of the record that should be on the disk";

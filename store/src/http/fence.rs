@@ -13,7 +13,7 @@ use logstore_api::limits::PLACE_BYTES_MAX;
 use logstore_api::{Code, MEDIA_WIRE_FRAMES, Problem};
 
 use super::answer::{Refusal, json};
-use super::append::{PARSE_INLINE_MAX, outcome_unknown};
+use super::append::{COPIED_INLINE_MAX, outcome_unknown};
 use super::query::{self, Query};
 use super::read::{beyond_end, opened};
 use super::{App, blocking, body, namespace_name, object};
@@ -25,7 +25,7 @@ const FENCE_BODY_MAX: usize = 16 * 1024;
 const FENCE_EXAMPLE: &str = r#"{"namespace":NAME,"reign":{"epoch":1,"writer":UUID,"label":TEXT}}"#;
 
 /// `GET /v1/fence?namespace=`: whose reign is in force, and where the log ends.
-pub async fn look(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+pub async fn look(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Refusal> {
     let query = Query::parse(uri.query(), &["namespace"])?;
     let Some(name) = query.one("namespace")? else {
         let detail = "namespace is missing; say which";
@@ -37,7 +37,7 @@ pub async fn look(State(app): State<App>, uri: Uri) -> Result<Response, Refusal>
 }
 
 /// `POST /v1/fence`: a promise to take nothing from earlier reigns, on the disk before it is answered.
-pub async fn fence(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
+pub async fn fence(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     Query::parse(uri.query(), &[])?;
     let request: FenceRequest = object::read(&headers, body, FENCE_BODY_MAX, FENCE_EXAMPLE).await?;
     let answer = blocking(move || app.engine.fence(request)).await?;
@@ -45,7 +45,7 @@ pub async fn fence(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
 }
 
 /// `POST /v1/place`: these frames, at exactly these numbers.
-pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
+pub async fn place(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let bound = (PLACE_BYTES_MAX, Code::BatchTooLarge);
     let (body, share) = body::read_sharing(&headers, body, bound, &app.budgets, None).await?;
     let PlaceQuery { namespace, partition, incarnation, epoch, writer, frame, previous, confirmed, durability } =
@@ -62,7 +62,7 @@ pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
     namespace.check_partition(partition)?;
     namespace.check_append()?;
     let salt = namespace.salt();
-    let frames = if body.len() <= PARSE_INLINE_MAX {
+    let frames = if body.len() <= COPIED_INLINE_MAX {
         place::parse_frames(&body, salt)?
     } else {
         blocking(move || place::parse_frames(&body, salt)).await?
@@ -70,7 +70,7 @@ pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
     let records: u64 = frames.iter().map(|frame| frame.draft.view().header().offset_count()).sum();
     let place = Place { epoch, writer, frame, previous, confirmed, durability, frames };
     let partition = opened(&namespace, partition).await?;
-    let done = partition.submit_with(Some(share.into_permit()), |reply| Work::Place { place, reply }).await;
+    let done = partition.enqueue(Some(share.into_permit()), |reply| Work::Place { place, reply }).answered().await;
     let Done { what, .. } = done.map_err(|_| outcome_unknown())?.map_err(|problem| *problem)?;
     app.engine.metrics.records.inc_by(records);
     match what {
@@ -82,7 +82,7 @@ pub async fn place(State(app): State<App>, uri: Uri, headers: HeaderMap, body: B
 }
 
 /// `GET /v1/frames`: wire frames from a number on.
-pub async fn frames(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+pub async fn frames(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Refusal> {
     let FramesQuery { namespace, partition, from, until } = query::typed(&uri)?;
     let namespace = app.engine.get(&namespace)?;
     let share = app.budgets.read(PLACE_BYTES_MAX).await?;

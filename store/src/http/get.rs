@@ -1,5 +1,7 @@
 //! `POST /v1/namespaces/{ns}/records/get`: many records by their offsets, in the order asked for.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -28,7 +30,7 @@ const ENTRY_BYTES: usize = 384;
 
 /// Gives each record, or says in its place why there is none.
 pub async fn get(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     InPath(name): InPath,
     uri: Uri,
     headers: HeaderMap,

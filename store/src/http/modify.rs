@@ -51,7 +51,7 @@ fn parse_at(text: Option<&str>) -> Result<At, Problem> {
 
 /// Replaces bytes of a record, inside what it has reserved.
 pub async fn patch(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     InPath(name): InPath,
     OffsetInPath(offset): OffsetInPath,
     uri: Uri,
@@ -66,7 +66,7 @@ pub async fn patch(
     let namespace = app.engine.get(&name)?;
     namespace.check_unordered()?;
     namespace.check_append()?;
-    let durability = durability.unwrap_or_else(|| namespace.config().durability);
+    let durability = durability.unwrap_or_else(|| namespace.durability());
     let partition = opened(&namespace, namespace.partition_named(partition)?).await?;
     let (data_len, alloc_len) = match target(&namespace, &partition, offset).await? {
         Target::Standing { data_len, alloc_len } => (data_len, alloc_len),
@@ -76,7 +76,7 @@ pub async fn patch(
     let if_match = ETag::versions(&headers, IF_MATCH, namespace.incarnation(), offset);
     let request = PatchRequest { offset, data_len, alloc_len, at, bytes, if_match };
     let work = |reply| Work::Patch { request, durability, reply };
-    let answer = partition.submit_with(Some(share.into_permit()), work).await;
+    let answer = partition.enqueue(Some(share.into_permit()), work).answered().await;
     let Done { what, end, durable_end } = answer.map_err(|_| outcome_unknown())??;
     let What::Patched { data_len, frame, time } = what else { return Err(outcome_unknown().into()) };
     let (partition, data_len) = (partition.number(), u64::from(data_len));
@@ -88,7 +88,7 @@ pub async fn patch(
 
 /// Hides a record at once; its bytes are gone from the files within the time that the store's configuration says.
 pub async fn erase(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     InPath(name): InPath,
     OffsetInPath(offset): OffsetInPath,
     uri: Uri,
@@ -99,7 +99,7 @@ pub async fn erase(
     let (number, durability) = (query.partition()?, query.durability()?);
     let namespace = app.engine.get(&name)?;
     namespace.check_unordered()?;
-    let durability = durability.unwrap_or_else(|| namespace.config().durability);
+    let durability = durability.unwrap_or_else(|| namespace.durability());
     let partition = opened(&namespace, namespace.partition_named(number)?).await?;
     let (time, end, durable_end) = match target(&namespace, &partition, offset).await? {
         Target::Damaged => return Err(damaged(offset, offset + 1).into()),

@@ -1,5 +1,7 @@
 //! `/v1/namespaces`: list, create, configure, describe, delete, trim.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -23,7 +25,7 @@ const BODY_MAX: usize = 64 * 1024;
 const LIST_DEFAULT: u64 = 1_000;
 
 /// `GET /v1/namespaces`.
-pub async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+pub async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Refusal> {
     let query = Query::parse(uri.query(), &["prefix", "limit", "after"])?;
     let limit = query.number("limit", LIST_MAX as u64)?.unwrap_or(LIST_DEFAULT);
     let limit = usize::try_from(limit).unwrap_or(LIST_MAX).max(1);
@@ -32,7 +34,7 @@ pub async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal>
 }
 
 /// `GET /v1/namespaces/{ns}`.
-pub async fn describe(State(app): State<App>, InPath(name): InPath, uri: Uri) -> Result<Response, Refusal> {
+pub async fn describe(State(app): State<Arc<App>>, InPath(name): InPath, uri: Uri) -> Result<Response, Refusal> {
     Query::parse(uri.query(), &[])?;
     let namespace = app.engine.get(&name)?;
     let info = blocking(move || namespace.describe()).await?;
@@ -41,7 +43,7 @@ pub async fn describe(State(app): State<App>, InPath(name): InPath, uri: Uri) ->
 
 /// `PUT /v1/namespaces/{ns}`.
 pub async fn put(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     InPath(name): InPath,
     uri: Uri,
     headers: HeaderMap,
@@ -103,7 +105,7 @@ fn field_at_fault(given: &Map<String, Value>) -> Option<(String, Value)> {
 
 /// `DELETE /v1/namespaces/{ns}`; `incarnation=` deletes only that life of the name.
 pub async fn delete(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     InPath(name): InPath,
     uri: Uri,
     headers: HeaderMap,
@@ -125,7 +127,7 @@ fn parse_uuid(text: &str) -> Result<Uuid, Problem> {
 
 /// `POST /v1/namespaces/{ns}/trim`.
 pub async fn trim(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     InPath(name): InPath,
     uri: Uri,
     headers: HeaderMap,
@@ -155,7 +157,7 @@ pub async fn trim(
 
 /// `POST /v1/namespaces/{ns}/seal`. Where segments end is each copy's own matter.
 pub async fn seal(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     InPath(name): InPath,
     uri: Uri,
     headers: HeaderMap,

@@ -1,16 +1,19 @@
 //! The headers of an idempotent producer.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use logstore_api::frame::Producer;
 use logstore_api::{Code, Problem, header};
 use uuid::Uuid;
 
 use super::query;
 
+static ID: HeaderName = HeaderName::from_static(header::PRODUCER_ID);
+static EPOCH: HeaderName = HeaderName::from_static(header::PRODUCER_EPOCH);
+static SEQ: HeaderName = HeaderName::from_static(header::PRODUCER_SEQ);
+
 /// Reads the three headers: all of them, or none.
 pub fn parse(headers: &HeaderMap) -> Result<Option<Producer>, Problem> {
-    let get = |name: &'static str| text(headers, name);
-    match (get(header::PRODUCER_ID)?, get(header::PRODUCER_EPOCH)?, get(header::PRODUCER_SEQ)?) {
+    match (text(headers, &ID)?, text(headers, &EPOCH)?, text(headers, &SEQ)?) {
         (None, None, None) => Ok(None),
         (Some(id), Some(epoch), Some(seq)) => {
             let epoch = query::number(epoch, "Producer-Epoch", u64::from(u32::MAX))?;
@@ -31,11 +34,13 @@ pub fn parse(headers: &HeaderMap) -> Result<Option<Producer>, Problem> {
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Problem> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name).iter();
     let value = values.next();
     let text = value.map(|value| value.to_str()).transpose().ok().filter(|_| values.next().is_none());
-    text.ok_or_else(|| Problem::new(Code::InvalidArgument, format!("{name} is given twice or is no text")).field(name))
+    text.ok_or_else(|| {
+        Problem::new(Code::InvalidArgument, format!("{name} is given twice or is no text")).field(name.as_str())
+    })
 }
 
 fn parse_id(text: &str) -> Result<u128, Problem> {

@@ -1,5 +1,6 @@
 //! Query strings, strictly: what is not known is refused by name, so that a typo never passes silently.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::Uri;
@@ -7,16 +8,16 @@ use logstore_api::{Code, Durability, Problem};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
-/// The parameters of one request.
+/// The parameters of one request, borrowed from it where nothing in them is encoded.
 #[derive(Debug)]
-pub struct Query {
-    pairs: Vec<(String, String)>,
+pub struct Query<'a> {
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-impl Query {
+impl<'a> Query<'a> {
     /// Takes a query apart; only parameters in `known` may stand there. One that ends in `NAME` stands for all that begin
     /// like it.
-    pub fn parse(raw: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
+    pub fn parse(raw: Option<&'a str>, known: &[&str]) -> Result<Self, Problem> {
         let mut pairs = Vec::new();
         for pair in raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -31,7 +32,7 @@ impl Query {
 
     /// A parameter that may be given once.
     pub fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
-        let mut values = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let mut values = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| &**value);
         let value = values.next();
         if values.next().is_some() {
             let detail = format!("{name} is given more than once");
@@ -42,7 +43,7 @@ impl Query {
 
     /// A parameter that may be given often.
     pub fn all(&self, name: &str) -> Vec<String> {
-        self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+        self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.to_string()).collect()
     }
 
     /// The rests of names that begin so, each once.
@@ -103,13 +104,16 @@ pub fn is_well_escaped(text: &str) -> bool {
     bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(at, _)| escape(at))
 }
 
-fn decode(text: &str) -> Result<String, Problem> {
+fn decode(text: &str) -> Result<Cow<'_, str>, Problem> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Ok(Cow::Borrowed(text));
+    }
     if !is_well_escaped(text) {
         let detail = format!("the query holds {text:?}, in which a % begins no escape; write %25 for a percent sign");
         return Err(Problem::new(Code::InvalidArgument, detail).got(text));
     }
     let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8().map(std::borrow::Cow::into_owned);
+    let decoded = percent_decode_str(&spaced).decode_utf8().map(|text| Cow::Owned(text.into_owned()));
     decoded.map_err(|_| Problem::new(Code::InvalidArgument, format!("the query holds {text:?}, which is not UTF-8")))
 }
 

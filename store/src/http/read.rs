@@ -35,7 +35,7 @@ use crate::log::shared::Published;
 
 /// Reads from a place, whole records only, in either direction.
 pub async fn read(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     InPath(name): InPath,
     uri: Uri,
     headers: HeaderMap,

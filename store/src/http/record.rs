@@ -1,5 +1,7 @@
 //! `GET /v1/namespaces/{ns}/records/{offset}`: one record, raw.
 
+use std::sync::Arc;
+
 use std::fmt;
 
 use axum::extract::State;
@@ -22,7 +24,7 @@ use crate::log::shared::Published;
 
 /// One record's bytes, with the rest in headers.
 pub async fn record(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     InPath(name): InPath,
     OffsetInPath(offset): OffsetInPath,
     uri: Uri,

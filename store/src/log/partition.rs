@@ -1,5 +1,6 @@
 //! A partition: the queue before the writer, the line of answers behind it, and the segments for readers.
 
+mod queued;
 mod reading;
 mod tending;
 
@@ -13,6 +14,8 @@ use logstore_api::namespace::{Hole, PartitionInfo, SealAnswer, TrimAnswer};
 use logstore_api::{Code, NamespaceConfig, Problem};
 use tokio::sync::{oneshot, watch};
 
+pub use self::queued::Queued;
+use self::queued::Turn;
 use super::erasing::Erasing;
 use super::recovery::{self, CleanMark, Recovered};
 use super::shared::{Context, Published, Shared, lock};
@@ -97,26 +100,21 @@ impl Partition {
     /// Puts work into the queue and leads, unless somebody does already. The answer comes on the channel, when it is
     /// at the level that was asked for.
     pub fn submit(self: &Arc<Self>, work: impl FnOnce(Reply) -> Work) -> oneshot::Receiver<Result<Done, Box<Problem>>> {
-        self.submit_with(None, work)
+        self.enqueue(None, work).lead()
     }
 
-    /// The same for a request that has a share of the memory.
-    pub fn submit_with(
-        self: &Arc<Self>,
-        share: Option<Held>,
-        work: impl FnOnce(Reply) -> Work,
-    ) -> oneshot::Receiver<Result<Done, Box<Problem>>> {
+    /// Puts work of a request that has a share of the memory into the queue. Somebody leads when what is returned is
+    /// awaited or dropped.
+    pub fn enqueue(self: &Arc<Self>, share: Option<Held>, work: impl FnOnce(Reply) -> Work) -> Queued {
         let (reply, answer) = Reply::new(share);
         {
             let mut queue = lock(&self.queue);
-            if let Some(closed) = queue.closed {
-                reply.send(Err(Box::new(closed.problem())));
-                return answer;
+            match queue.closed {
+                Some(closed) => reply.send(Err(Box::new(closed.problem()))),
+                None => queue.works.push_back(work(reply)),
             }
-            queue.works.push_back(work(reply));
         }
-        self.lead(Thread::OfRequests);
-        answer
+        Queued { turn: Turn(Arc::clone(self)), answer }
     }
 
     /// Whoever gets the writer works until the queue is empty. One that does not get it may leave: the one that has it

@@ -63,9 +63,9 @@ impl Usage {
     }
 
     /// Takes so many bytes of what may be appended in a second.
-    pub fn take_rate(&self, quota: &Quota, bytes: u64, now: Instant) -> Result<(), Problem> {
+    pub fn take_rate(&self, quota: &Quota, bytes: u64, now: impl FnOnce() -> Instant) -> Result<(), Problem> {
         let Some(rate) = quota.max_append_bytes_per_second else { return Ok(()) };
-        lock(&self.bucket).take(rate, bytes, now).map_err(|seconds| {
+        lock(&self.bucket).take(rate, bytes, now()).map_err(|seconds| {
             let detail = format!(
                 "the namespace's quota.max_append_bytes_per_second is {rate} and is used up for now; try again in {seconds} s"
             );

@@ -135,23 +135,22 @@ impl Shared {
         self.usage.add_bytes(self.site.number, bytes);
     }
 
-    fn quota(&self) -> Quota {
-        self.config.read().unwrap_or_else(PoisonError::into_inner).quota.clone()
+    fn with_quota<T>(&self, look: impl FnOnce(&Quota) -> T) -> T {
+        look(&self.config.read().unwrap_or_else(PoisonError::into_inner).quota)
     }
 
     /// Whether the namespace's quota lets so many bytes more into its files, of which `staged` are on their way.
     pub(super) fn check_quota(&self, staged: u64, more: u64) -> Result<(), Problem> {
-        let quota = self.quota();
-        if quota.max_bytes.is_none() {
+        if self.with_quota(|quota| quota.max_bytes.is_none()) {
             return Ok(());
         }
         self.note_usage();
-        self.usage.check_bytes(&quota, staged + more)
+        self.with_quota(|quota| self.usage.check_bytes(quota, staged + more))
     }
 
     /// Takes bytes of records out of what the namespace's quota allows in a second.
     pub(super) fn take_rate(&self, bytes: u64) -> Result<(), Problem> {
-        self.usage.take_rate(&self.quota(), bytes, std::time::Instant::now())
+        self.with_quota(|quota| self.usage.take_rate(quota, bytes, std::time::Instant::now))
     }
 
     pub(super) fn published(&self) -> Published {
@@ -344,7 +343,8 @@ impl Shared {
         self.published.send_if_modified(|published| {
             let moved = *published != now;
             *published = now;
-            moved
+            // Who subscribes after this look reads what was written just now.
+            moved && self.published.receiver_count() > 0
         });
         now
     }

@@ -1,5 +1,6 @@
 //! From a body to a frame of records.
 
+use logstore_api::frame::{ALIGN, RECORD_HEADER_LEN};
 use logstore_api::record::AppendEnvelope;
 use logstore_api::record::binary::{self, Cut, ENTRY_HEADER_LEN, Entry};
 use logstore_api::{Code, Problem};
@@ -23,7 +24,8 @@ pub(super) fn batch(request: &Request, body: &[u8], rules: &Rules) -> Result<(Op
     if let Some(partition) = request.partition {
         check_partition(partition, rules.partitions)?;
     }
-    let batch = Batch::new(request.producer, rules.salt, body.len()).with_max_record_bytes(rules.max_record_bytes);
+    let batch = Batch::new(request.producer, rules.salt, room(request.form, body));
+    let batch = batch.with_max_record_bytes(rules.max_record_bytes);
     let mut making = Making { rules, batch, placement: Placement::new(rules.partitions, request.partition) };
     match request.form {
         Form::One => making.push_plain(request, [body])?,
@@ -44,6 +46,14 @@ pub(super) fn batch(request: &Request, body: &[u8], rules: &Rules) -> Result<(Op
     }
     let Making { batch, placement, .. } = making;
     Ok((placement.choose(request.needs_one_partition())?, batch.finish()?))
+}
+
+/// About how many bytes the records of a body take in a frame, so that a large one is not moved while it grows.
+fn room(form: Form, body: &[u8]) -> usize {
+    match form {
+        Form::One | Form::Lines | Form::Envelopes => body.len(),
+        Form::Binary => body.len() + binary::entries(body).count() * (RECORD_HEADER_LEN + ALIGN - ENTRY_HEADER_LEN),
+    }
 }
 
 impl Making<'_> {

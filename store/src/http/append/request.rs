@@ -6,6 +6,7 @@ use logstore_api::frame::Producer;
 use logstore_api::limits::{ENVELOPES_BYTES_MAX, RECORD_BYTES_MAX};
 use logstore_api::{Code, Durability, MEDIA_ENVELOPES, MEDIA_FRAMES, Problem};
 
+use super::{COPIED_INLINE_MAX, JSON_INLINE_MAX};
 use crate::http::query::{self, Query};
 use crate::http::{conditions, producer};
 
@@ -56,6 +57,14 @@ impl Form {
             Self::One => (RECORD_BYTES_MAX, Code::RecordTooLarge),
             Self::Lines => (RECORD_BYTES_MAX, Code::BatchTooLarge),
             Self::Envelopes | Self::Binary => (ENVELOPES_BYTES_MAX, Code::BatchTooLarge),
+        }
+    }
+
+    /// Bodies up to this are taken apart on the thread that serves the connection.
+    pub(super) fn inline_max(self) -> usize {
+        match self {
+            Self::One | Self::Lines | Self::Binary => COPIED_INLINE_MAX,
+            Self::Envelopes => JSON_INLINE_MAX,
         }
     }
 
@@ -119,7 +128,7 @@ impl Request {
     }
 }
 
-fn indices(query: &Query) -> Result<Vec<(String, i64)>, Problem> {
+fn indices(query: &Query<'_>) -> Result<Vec<(String, i64)>, Problem> {
     let names = query.names_from("index.");
     let value = |name: &str| {
         let parameter = format!("index.{name}");

@@ -43,7 +43,7 @@ const QUIET_MAX: Duration = Duration::from_secs(15);
 
 /// Answers with the events from the first record wanted on.
 pub fn follow(
-    app: App,
+    app: Arc<App>,
     namespace: Arc<Namespace>,
     partition: Arc<Partition>,
     request: &Request,
@@ -72,7 +72,7 @@ type Piece = (Bytes, Share);
 
 /// What waits and reads for one reader.
 struct Follower {
-    app: App,
+    app: Arc<App>,
     source: Arc<Source>,
     level: Level,
     /// The first record that was not looked at yet.

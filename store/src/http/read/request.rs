@@ -227,7 +227,7 @@ fn last_event(headers: &HeaderMap) -> Result<Option<Place>, Problem> {
     Ok(Some(Place::Behind(offset + 1)))
 }
 
-fn level(query: &Query) -> Result<Level, Problem> {
+fn level(query: &Query<'_>) -> Result<Level, Problem> {
     if query.one("level")? == Some("latest") {
         let detail = "level is \"latest\", which asks several copies, and this is one store; give confirmed, durable or unconfirmed";
         let words: Vec<&str> = Level::WORDS.iter().map(|(word, _)| *word).collect();

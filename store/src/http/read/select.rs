@@ -37,7 +37,7 @@ impl Select {
     pub const PARAMETERS: [&'static str; 4] = ["tags", "index", "min", "max"];
 
     /// Takes it from a query; `None` where all records are wanted.
-    pub fn parse(query: &Query) -> Result<Option<Self>, Problem> {
+    pub fn parse(query: &Query<'_>) -> Result<Option<Self>, Problem> {
         let tags = query.one("tags")?.map(parse_tags).transpose()?;
         let integer = |name| query.one(name)?.map(|text| query::integer(text, name)).transpose();
         let (min, max) = (integer("min")?, integer("max")?);
