@@ -14,12 +14,16 @@ mod batch;
 mod copies;
 mod disk;
 mod find;
+mod fio;
+mod follow;
 mod latency;
+mod multiget;
 mod namespaces;
 mod null;
 mod report;
 mod restart;
 mod samples;
+mod scan;
 mod servers;
 mod size;
 mod tool;
@@ -33,10 +37,13 @@ const ROUNDS: usize = 5;
 type Measure = fn() -> Section;
 
 /// What can be measured by name.
-const MEASURES: [(&str, Measure); 8] = [
+const MEASURES: [(&str, Measure); 11] = [
     ("append", append::measure),
     ("latency", latency::measure),
     ("batch", batch::measure),
+    ("scan", scan::measure),
+    ("multiget", multiget::measure),
+    ("follow", follow::measure),
     ("copies", copies::measure),
     ("restart", restart::measure),
     ("find", find::measure),

@@ -13,7 +13,6 @@ use logstore_api::{Code, Durability, Timestamp};
 use logstore_store::disk::RealDisk;
 use logstore_store::engine::Engine;
 use logstore_store::http::answer::{Refusal, json, put_text};
-use logstore_store::http::budget::Budgets;
 use logstore_store::http::server::Server;
 use logstore_store::http::{App, InPath, body, routes};
 
@@ -25,8 +24,8 @@ pub(crate) fn serve(root: PathBuf) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("null server: listening on http://{}", listener.local_addr().unwrap());
         let (_never, draining) = tokio::sync::watch::channel(false);
-        let (node, metrics, budgets) = (engine.node, Arc::clone(&engine.metrics), Arc::new(Budgets::default()));
-        let store = routes(App { engine, budgets, draining: draining.clone() });
+        let (node, metrics) = (engine.node, Arc::clone(&engine.metrics));
+        let store = routes(App { engine, budgets: Arc::default(), pages: Arc::default(), draining: draining.clone() });
         let routes = Router::new().route("/v1/namespaces/{ns}/records", post(nothing)).fallback_service(store);
         Server::new(listener, routes, node, metrics).run(draining).await;
     });
