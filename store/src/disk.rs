@@ -97,6 +97,9 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
     }
     /// Forgets what is cached and on the disk already, so that reads come from the disk.
     fn drop_cache(&self) -> io::Result<()>;
+    /// Begins to bring a range into the cache and does not wait for it, so that many places come at the same time. Nothing
+    /// follows from it: a disk that cannot does nothing, and a read of the range says what is wrong.
+    fn will_read(&self, _position: u64, _len: u64) {}
     /// Length in bytes.
     fn size(&self) -> io::Result<u64>;
     /// Which file it is. One that cannot say it is never closed to be opened again.

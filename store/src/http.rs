@@ -36,6 +36,7 @@ use tokio::sync::watch;
 
 use self::answer::Refusal;
 use self::budget::Budgets;
+use self::read::pages::Pages;
 use crate::dialects::rochefort;
 use crate::engine::Engine;
 
@@ -46,6 +47,8 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Bytes in flight.
     pub budgets: Arc<Budgets>,
+    /// Pages that several readers want.
+    pub pages: Arc<Pages>,
     /// Becomes true when the store stops: long polls end then.
     pub draining: watch::Receiver<bool>,
 }

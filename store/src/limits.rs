@@ -25,6 +25,17 @@ pub const FOLLOW_BYTES_IN_FLIGHT: usize = 128 * 1024 * 1024;
 /// Those who follow a log as server-sent events. Each costs a connection and, where it is slow, three pieces of what it
 /// follows: all of them together less than [`FOLLOW_BYTES_IN_FLIGHT`], unless records are large. Beyond: 503 `overloaded`.
 pub const FOLLOWERS_MAX: usize = 1024;
+/// Pages that are kept for a moment for other readers of the same, or were made before they were asked for: how many, their
+/// bytes together (one more than that may be there), those of one, and for how long. They count in the budgets above.
+pub const PAGES_KEPT_MAX: usize = 64;
+/// See [`PAGES_KEPT_MAX`].
+pub const PAGES_KEPT_BYTES: usize = 16 * 1024 * 1024;
+/// See [`PAGES_KEPT_MAX`].
+pub const PAGE_KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// See [`PAGES_KEPT_MAX`].
+pub const PAGES_KEPT_TIME: Duration = Duration::from_secs(1);
+/// A page with fewer bytes is not worth it that the next one is made ahead.
+pub const AHEAD_BYTES_MIN: usize = 64 * 1024;
 /// What these count in, so that small requests cost something too.
 pub const IN_FLIGHT_UNIT: usize = 1024;
 /// How long a request waits for its share of these.
@@ -101,6 +112,8 @@ pub fn in_force() -> BTreeMap<String, u64> {
         ("read_bytes_in_flight", READ_BYTES_IN_FLIGHT),
         ("follow_bytes_in_flight", FOLLOW_BYTES_IN_FLIGHT),
         ("followers", FOLLOWERS_MAX),
+        ("pages_kept", PAGES_KEPT_MAX),
+        ("pages_kept_bytes", PAGES_KEPT_BYTES),
         ("in_flight_wait_milliseconds", usize::try_from(IN_FLIGHT_WAIT.as_millis()).unwrap_or(usize::MAX)),
         ("opening_wait_milliseconds", usize::try_from(OPENING_WAIT.as_millis()).unwrap_or(usize::MAX)),
         ("stalled_reader_milliseconds", usize::try_from(STALLED_READER_MAX.as_millis()).unwrap_or(usize::MAX)),

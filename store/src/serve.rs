@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use crate::disk::pool::open_files_max;
 use crate::disk::{PooledDisk, RealDisk};
 use crate::engine::{Engine, housekeeping};
-use crate::http::budget::Budgets;
 use crate::http::server::Server;
 use crate::http::{App, routes};
 
@@ -67,7 +66,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         tokio::spawn(follow_config(path, Arc::clone(&engine)));
     }
     let address = listener.local_addr()?;
-    let app = App { engine: Arc::clone(&engine), budgets: Arc::new(Budgets::default()), draining: draining.clone() };
+    let app =
+        App { engine: Arc::clone(&engine), budgets: Arc::default(), pages: Arc::default(), draining: draining.clone() };
     let server = Server::new(listener, routes(app), engine.node, Arc::clone(&engine.metrics));
     announce(address);
     let serving = tokio::spawn(server.run(draining));

@@ -165,3 +165,32 @@ fn an_erasure_may_be_conditional() {
     let again = erase(&second);
     assert_eq!((again.status, again.json().get("time")), (200, None), "a retry finds it erased");
 }
+
+#[test]
+fn a_page_that_was_kept_for_others_is_not_given_once_a_record_of_it_has_changed() {
+    let store = with_records();
+    let first = || store.get(&format!("{RECORDS}?wait=1s")).lines()[0]["data"].clone();
+    assert_eq!(first(), "hello");
+    assert_eq!(patch(&store, "0?at=0&durability=written", &[], b"J").status, 200);
+    assert_eq!(first(), "Jello");
+    assert_eq!(erase(&store, "0").status, 200);
+    assert_eq!(first(), "other");
+}
+
+#[test]
+fn a_page_that_was_made_ahead_is_not_given_once_a_record_of_it_is_erased() {
+    let store = Store::new();
+    let record = "x".repeat(100_000);
+    for _ in 0..6 {
+        store.append(record.as_bytes());
+    }
+    let page = |from: u64| {
+        let answer = store.get(&format!("{RECORDS}?from={from}&max_bytes=100000"));
+        answer.lines().iter().map(|line| line["offset"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!([page(0), page(1)], [[0], [1]]);
+    // The store makes the next one meanwhile, because this reader reads on.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(erase(&store, "2").status, 200);
+    assert_eq!([page(2), page(4)], [[3], [4]]);
+}

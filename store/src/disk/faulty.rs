@@ -33,6 +33,9 @@ pub(crate) struct Faults {
     pub(crate) sync_gate: std::sync::Mutex<()>,
     /// Syncs of data that were asked for.
     pub(crate) syncs: AtomicU64,
+    /// Where reads were announced, and where was read: from and until in a file.
+    pub(crate) announced: std::sync::Mutex<Vec<(u64, u64)>>,
+    pub(crate) reads: std::sync::Mutex<Vec<(u64, u64)>>,
     /// What reached the disk, in order.
     pub(crate) events: std::sync::Mutex<Vec<Event>>,
 }
@@ -80,6 +83,8 @@ impl Default for Faults {
             most_open: AtomicU64::new(0),
             sync_gate: std::sync::Mutex::new(()),
             syncs: AtomicU64::new(0),
+            announced: std::sync::Mutex::default(),
+            reads: std::sync::Mutex::default(),
             events: std::sync::Mutex::default(),
         }
     }
@@ -195,7 +200,12 @@ impl DiskFile for FaultyFile {
     }
 
     fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize> {
+        self.faults.reads.lock().unwrap().push((position, position + bytes.len() as u64));
         self.file.read_at(bytes, position)
+    }
+
+    fn will_read(&self, position: u64, len: u64) {
+        self.faults.announced.lock().unwrap().push((position, position + len));
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -431,6 +431,12 @@ impl DiskFile for PooledFile {
         self.file()?.drop_cache()
     }
 
+    fn will_read(&self, position: u64, len: u64) {
+        if let Ok(file) = self.file() {
+            file.will_read(position, len);
+        }
+    }
+
     fn size(&self) -> io::Result<u64> {
         self.file()?.size()
     }

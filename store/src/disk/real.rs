@@ -112,6 +112,11 @@ impl DiskFile for RealFile {
         Ok(rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed)?)
     }
 
+    fn will_read(&self, position: u64, len: u64) {
+        let len = std::num::NonZeroU64::new(len);
+        let _ = len.map(|len| rustix::fs::fadvise(&self.0, position, Some(len), rustix::fs::Advice::WillNeed));
+    }
+
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }

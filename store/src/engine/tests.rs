@@ -8,6 +8,7 @@ mod room;
 
 mod change;
 mod names;
+mod places;
 mod segments;
 mod writers;
 

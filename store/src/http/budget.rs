@@ -114,6 +114,12 @@ impl Budgets {
         Ok(Share { node, namespace: None })
     }
 
+    /// Whether so much is left that a page can be made which nobody has asked for yet.
+    #[must_use]
+    pub fn is_read_at_rest(&self) -> bool {
+        self.read.available_permits() > READ_BYTES_IN_FLIGHT / IN_FLIGHT_UNIT / 2
+    }
+
     /// A share for what a follower is given. It waits as long as it takes; `None` when there will be none.
     pub async fn follow(&self, bytes: usize) -> Option<Share> {
         let permit = Arc::clone(&self.follow).acquire_many_owned(units(bytes, FOLLOW_BYTES_IN_FLIGHT)).await.ok()?;

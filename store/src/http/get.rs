@@ -54,7 +54,7 @@ pub async fn get(
     let printer = Printer { form, all_meta, partition: number, indices: namespace.indices() };
     let asked = Asked::new(offsets);
     let there = asked.there(view);
-    let planned = std::sync::Arc::clone(&partition);
+    let planned = Arc::clone(&partition);
     let (plan, namespace) = blocking(move || {
         let plan = planned.plan_each(&there);
         Ok((plan.map_err(|error| namespace.internal("look records up", &error))?, namespace))
@@ -63,13 +63,17 @@ pub async fn get(
     // The records as they are read, and once more in the order of the answer.
     let entries = asked.offsets.len() * ENTRY_BYTES;
     let share = app.budgets.read(2 * (plan.bytes_at_most().min(max_bytes) + entries)).await?;
+    let plan = Arc::new(plan);
+    // On a thread of its own: each place costs a call that a disk may let wait, and the records are verified meanwhile.
+    let announced = Arc::clone(&plan);
+    drop(tokio::task::spawn_blocking(move || announced.announce(max_bytes)));
     let body = blocking(move || {
         let mut printed = Printed::new(&asked, &printer, max_bytes);
         printed.read(&namespace, &partition, &plan, view)?;
         Ok(printed.in_order())
     })
     .await?;
-    let mut response = answer(form, body, share);
+    let mut response = answer(form, body::held_bytes(body, share));
     put_number(&mut response, header::PARTITION, u64::from(number));
     put_ends(&mut response, view);
     Ok(response)

@@ -1,6 +1,7 @@
 //! `GET /v1/namespaces/{ns}/records`.
 
 pub mod events;
+pub mod pages;
 pub mod print;
 pub mod request;
 pub mod select;
@@ -9,24 +10,28 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Uri};
 use logstore_api::limits::READ_BYTES_MAX;
-use logstore_api::read::Order;
+use logstore_api::read::{Level, Order};
 use logstore_api::{Code, Problem, header};
 use tokio::sync::watch;
 
+use self::pages::{Key, Page};
 use self::print::Printer;
 use self::request::{Request, direction};
 use super::accept::Form;
 use super::answer::{Refusal, put_number};
+use super::body::held_bytes;
 use super::budget::Share;
 use super::server::drain_begun;
 use super::{App, InPath, blocking};
 use crate::engine::namespace::{Namespace, recovering};
-use crate::limits::OPENING_WAIT;
+use crate::limits::{AHEAD_BYTES_MIN, OPENING_WAIT};
 use crate::log::Partition;
 use crate::log::cursor::LogRecord;
 use crate::log::find::select::{Selected, Selection};
@@ -53,8 +58,8 @@ pub async fn read(
         Some(select) => select::read(&app, &namespace, &partition, &request, select).await?,
         None => read_range(&app, namespace, partition, &request).await?,
     };
-    let Reading { next, body, view, share } = reading;
-    let mut response = answer(form, body, share);
+    let Reading { page: Page { next, body }, view } = reading;
+    let mut response = answer(form, body);
     put_number(&mut response, header::NEXT, next);
     put_number(&mut response, header::PARTITION, u64::from(number));
     put_ends(&mut response, view);
@@ -63,26 +68,77 @@ pub async fn read(
 
 /// What an answer is made from.
 struct Reading {
-    /// Where to go on.
-    next: u64,
-    body: Vec<u8>,
+    page: Page,
     /// The log as the reader sees it.
     view: Published,
-    share: Share,
 }
 
 async fn read_range(
-    app: &App,
+    app: &Arc<App>,
     namespace: Arc<Namespace>,
     partition: Arc<Partition>,
     request: &Request,
 ) -> Result<Reading, Problem> {
     let (range, view) = range_when_ready(app, &namespace, &partition, request).await?;
-    let bytes = partition.bytes_at_most(range).unwrap_or(request.max_bytes).min(request.max_bytes);
-    let share = app.budgets.read(bytes).await?;
-    let asked = request.clone();
-    let page = blocking(move || records(&namespace, &partition, range, &asked, view, None)).await?;
-    Ok(Reading { next: page.next, body: page.body, view, share })
+    let source = Arc::new(Source { app: Arc::clone(app), namespace, partition, request: request.clone(), view });
+    let make = || Arc::clone(&source).page(range);
+    let Some(key) = source.key(range) else { return Ok(Reading { page: make().await?, view }) };
+    let page = match request.wait.is_zero() {
+        true => app.pages.find(&key, make).await?,
+        // Many may wait for the same.
+        false => app.pages.get(key.clone(), make).await?,
+    };
+    if source.goes_on_behind(&page) && app.pages.reads_on(&key, page.next) {
+        source.read_ahead(page.next);
+    }
+    Ok(Reading { page, view })
+}
+
+/// A log as one reader sees it, and what the reader wants of it.
+struct Source {
+    app: Arc<App>,
+    namespace: Arc<Namespace>,
+    partition: Arc<Partition>,
+    request: Request,
+    view: Published,
+}
+
+impl Source {
+    /// What others who want the same have too; `None` where a page is for this reader alone.
+    fn key(&self, range: Range) -> Option<Key> {
+        let Request { limit, max_bytes, order, level, .. } = self.request;
+        let is_common = order == Order::OldestFirst && level != Level::Unconfirmed;
+        let printer = || Arc::new(Printer::new(&self.request, &self.namespace, &self.partition));
+        let key = is_common.then(|| Key::new(&self.partition, range, (limit, max_bytes), printer()));
+        key.filter(Key::is_kept)
+    }
+
+    async fn page(self: Arc<Self>, range: Range) -> Result<Page, Problem> {
+        let max_bytes = self.request.max_bytes;
+        let bytes = self.partition.bytes_at_most(range).unwrap_or(max_bytes).min(max_bytes);
+        let share = self.app.budgets.read(bytes).await?;
+        let records = blocking(move || {
+            let Self { namespace, partition, request, view, .. } = &*self;
+            records(namespace, partition, range, request, *view, None)
+        });
+        Ok(records.await?.held(share))
+    }
+
+    /// Whether there is more behind a page, which is worth a thread's while.
+    fn goes_on_behind(&self, page: &Page) -> bool {
+        page.body.len() >= AHEAD_BYTES_MIN && page.next < self.view.end.min(self.request.until())
+    }
+
+    /// Makes the page that begins here while the one before it leaves.
+    fn read_ahead(self: Arc<Self>, from: u64) {
+        let range = self.request.range(from, self.view);
+        let Some(key) = self.key(range).filter(|_| self.app.budgets.is_read_at_rest()) else { return };
+        let pages = Arc::clone(&self.app.pages);
+        tokio::spawn(async move {
+            // Who asks for it is told of an error.
+            let _ = pages.get(key, || self.page(range)).await;
+        });
+    }
 }
 
 /// A log, opened off the threads that serve connections where it was not open. The opening goes on after the caller
@@ -173,11 +229,17 @@ pub fn check_still_readable(app: &App, namespace: &Namespace) -> Result<(), Prob
 }
 
 /// Records that were read and printed.
-struct Page {
+struct Printed {
     /// Where to go on.
     next: u64,
     body: Vec<u8>,
     count: usize,
+}
+
+impl Printed {
+    fn held(self, share: Share) -> Page {
+        Page { next: self.next, body: held_bytes(self.body, share) }
+    }
 }
 
 /// Reads and prints; blocking. A selection has a time at which the answer says where to go on.
@@ -188,7 +250,7 @@ fn records(
     request: &Request,
     view: Published,
     selection: Option<(&Selection, Instant)>,
-) -> Result<Page, Problem> {
+) -> Result<Printed, Problem> {
     let printer = Printer::new(request, namespace, partition);
     let mut body = Vec::new();
     let (mut count, mut bytes) = (0, 0);
@@ -215,7 +277,7 @@ fn records(
     // What was read before it is answered first: the next read begins at the obstacle, and is told.
     match stopped {
         Some(problem) if count == 0 => Err(problem),
-        _ => Ok(Page { next, body, count }),
+        _ => Ok(Printed { next, body, count }),
     }
 }
 
@@ -256,9 +318,9 @@ fn read_in_order(
     Ok(Ended { next: ended.next, stopped: damage.or(gone) })
 }
 
-/// Records in a form, which hold their share of the memory until they have left.
-pub fn answer(form: Form, body: Vec<u8>, share: Share) -> Response {
-    let mut response = super::body::held(body, share).into_response();
+/// Records in a form.
+pub fn answer(form: Form, body: Bytes) -> Response {
+    let mut response = Body::from(body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

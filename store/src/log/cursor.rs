@@ -18,9 +18,10 @@ use crate::disk::DiskFile;
 /// Where segments' frames begin.
 pub const FRAMES_AT: u64 = 64;
 
-/// Bytes read at once, at first and at most: a lone record costs one small read, a scan few large ones.
+/// Bytes read at once, where nothing else is known at first and at most: a lone record costs one small read, a scan few
+/// large ones.
 const READ_MIN: usize = 8 * 1024;
-const READ_MAX: usize = 512 * 1024;
+pub(super) const READ_MAX: usize = 512 * 1024;
 
 /// A part of a file in memory.
 #[derive(Debug)]
@@ -29,7 +30,9 @@ pub struct Window {
     /// Nothing at or behind this position is read.
     limit: u64,
     start: u64,
+    /// Room that is used again for each read; the first `filled` bytes of it are the file's.
     bytes: Vec<u8>,
+    filled: usize,
     ahead: usize,
 }
 
@@ -37,19 +40,39 @@ impl Window {
     /// A window on a file up to `limit`.
     #[must_use]
     pub fn new(file: Arc<dyn DiskFile>, limit: u64) -> Self {
-        Self { file, limit, start: 0, bytes: Vec::new(), ahead: READ_MIN }
+        Self { file, limit, start: 0, bytes: Vec::new(), filled: 0, ahead: READ_MIN }
     }
 
     /// Up to `len` bytes at `position`; fewer only at the limit.
     pub fn get(&mut self, position: u64, len: usize) -> io::Result<&[u8]> {
-        let left = usize::try_from(self.limit.saturating_sub(position)).unwrap_or(usize::MAX);
-        let len = len.min(left);
-        let inside = position >= self.start && position + len as u64 <= self.start + self.bytes.len() as u64;
-        if !inside {
+        let left = self.left(position);
+        if !self.holds(position, len.min(left)) {
             self.fill(position, len.max(self.ahead).min(left))?;
+            self.ahead = (self.ahead * 2).min(READ_MAX);
         }
+        self.held(position, len)
+    }
+
+    /// The same where what stands behind is not wanted: nothing else is read.
+    pub fn get_alone(&mut self, position: u64, len: usize) -> io::Result<&[u8]> {
+        let len = len.min(self.left(position));
+        if !self.holds(position, len) {
+            self.fill(position, len)?;
+        }
+        self.held(position, len)
+    }
+
+    fn left(&self, position: u64) -> usize {
+        usize::try_from(self.limit.saturating_sub(position)).unwrap_or(usize::MAX)
+    }
+
+    fn holds(&self, position: u64, len: usize) -> bool {
+        position >= self.start && position + len as u64 <= self.start + self.filled as u64
+    }
+
+    fn held(&self, position: u64, len: usize) -> io::Result<&[u8]> {
         let at = usize::try_from(position - self.start).map_err(io::Error::other)?;
-        let end = (at + len).min(self.bytes.len());
+        let end = at.saturating_add(len).min(self.filled);
         Ok(&self.bytes[at.min(end)..end])
     }
 
@@ -57,8 +80,7 @@ impl Window {
     /// before `begin`, is read with them.
     pub fn get_back(&mut self, position: u64, len: usize, begin: u64) -> io::Result<&[u8]> {
         let end = position + len as u64;
-        let inside = position >= self.start && end <= self.start + self.bytes.len() as u64;
-        if !inside && end <= self.limit {
+        if !self.holds(position, len) && end <= self.limit {
             let start = end.saturating_sub(READ_MAX as u64).max(begin).min(position);
             self.fill(start, usize::try_from(end - start).map_err(io::Error::other)?)?;
         }
@@ -68,17 +90,17 @@ impl Window {
     /// The next read brings about so many bytes.
     #[must_use]
     pub fn expecting(mut self, bytes: u64) -> Self {
-        self.ahead = usize::try_from(bytes).unwrap_or(READ_MAX).clamp(READ_MIN, READ_MAX);
+        self.ahead = usize::try_from(bytes).unwrap_or(READ_MAX).clamp(HEADER_LEN + PRODUCER_LEN, READ_MAX);
         self
     }
 
     fn fill(&mut self, position: u64, len: usize) -> io::Result<()> {
-        self.bytes.clear();
-        self.bytes.resize(len, 0);
+        self.filled = 0;
+        if self.bytes.len() < len {
+            self.bytes = vec![0; len];
+        }
         self.start = position;
-        let read = self.file.read_full_at(&mut self.bytes, position)?;
-        self.bytes.truncate(read);
-        self.ahead = (self.ahead * 2).min(READ_MAX);
+        self.filled = self.file.read_full_at(&mut self.bytes[..len], position)?;
         Ok(())
     }
 }
@@ -164,6 +186,12 @@ impl<'a> LogRecord<'a> {
     #[must_use]
     pub fn patched_by(&self) -> Option<u64> {
         self.patched.map(|patched| patched.frame)
+    }
+
+    /// Whether it carries something beside the payload.
+    #[must_use]
+    pub fn has_meta(&self) -> bool {
+        self.record.header.meta_len > 0
     }
 
     /// Whether a stub stands in its place.
@@ -265,7 +293,7 @@ impl Cursor {
         let mut cursor_at = u64::from(frame_position);
         let mut frame = None;
         if position != frame_position {
-            let bytes = window.get(cursor_at, HEADER_LEN + PRODUCER_LEN)?;
+            let bytes = window.get_alone(cursor_at, HEADER_LEN + PRODUCER_LEN)?;
             // A damaged header is met again, and reported, by the first step.
             if let Ok(header) = Header::verify(bytes, salt, cursor_at) {
                 let ordinal = u32::try_from(offset - header.numbers.base_offset.min(offset)).unwrap_or(u32::MAX);

@@ -5,16 +5,25 @@ use std::sync::Arc;
 
 use super::cursor::LogRecord;
 use super::read::{Ended, Flow, Range};
-use super::segment::Segment;
+use super::segment::{Segment, Stretch};
 
 /// What is to be read.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Offsets wanted, ascending, each once.
     offsets: Vec<u64>,
-    /// Ranges that hold them all.
-    runs: Vec<Range>,
+    /// What holds them all.
+    runs: Vec<Run>,
     bytes: u64,
+}
+
+/// Neighbours, which are read in one go.
+#[derive(Clone, Debug)]
+struct Run {
+    range: Range,
+    segment: Arc<Segment>,
+    /// Where they stand.
+    stretch: Stretch,
 }
 
 /// What stands at an offset.
@@ -42,24 +51,35 @@ impl Plan {
     /// Ranges for these offsets, ascending and each once: two that stand in the same stretch of the index, or in
     /// neighbouring ones, are read in one go.
     pub fn new(segments: &[Arc<Segment>], offsets: &[u64]) -> io::Result<Self> {
-        let mut plan = Self { offsets: offsets.to_vec(), ..Self::default() };
+        let mut runs: Vec<Run> = Vec::new();
         for offset in offsets {
-            let Range { from, until } = Range { from: *offset, until: *offset + 1 };
-            let Some(segment) = segment_of(segments, from) else { continue };
-            match plan.runs.last_mut() {
-                Some(last) if last.from >= segment.header.base_offset && segment.are_near(last.until, from)? => {
-                    last.until = until;
+            let Some(segment) = segment_of(segments, *offset) else { continue };
+            let (until, stretch) = (*offset + 1, segment.stretch_of(*offset)?);
+            match runs.last_mut() {
+                Some(last) if Arc::ptr_eq(&last.segment, segment) && stretch.begin <= last.stretch.end => {
+                    last.range.until = until;
+                    last.stretch.end = stretch.end;
                 }
-                _ => plan.runs.push(Range { from, until }),
+                _ => {
+                    let (range, segment) = (Range { from: *offset, until }, Arc::clone(segment));
+                    runs.push(Run { range, segment, stretch });
+                }
             }
         }
-        for run in &plan.runs {
-            plan.bytes += match segment_of(segments, run.from) {
-                Some(segment) => segment.find_bytes_of(run.from, run.until)?,
-                None => 0,
-            };
+        let bytes = runs.iter().map(|Run { stretch, .. }| stretch.end.saturating_sub(stretch.begin)).sum();
+        Ok(Self { offsets: offsets.to_vec(), runs, bytes })
+    }
+
+    /// Tells the disk where the records stand, so that it reads many places at the same time; no more than so many bytes.
+    pub fn announce(&self, bytes_max: usize) {
+        let mut left = bytes_max as u64;
+        for Run { segment, stretch, .. } in &self.runs {
+            segment.will_read(*stretch);
+            match left.checked_sub(stretch.end.saturating_sub(stretch.begin)) {
+                Some(less) => left = less,
+                None => return,
+            }
         }
-        Ok(plan)
     }
 
     /// The same plan, for records whose length cannot be told from where they stand.
@@ -82,7 +102,7 @@ impl Plan {
     ) -> io::Result<()> {
         let mut wanted = self.offsets.iter().copied().peekable();
         for run in &self.runs {
-            let mut range = *run;
+            let mut range = run.range;
             while range.from < range.until {
                 let mut stopped = false;
                 let ended = read(range, &mut |record| {
@@ -137,6 +157,10 @@ mod tests {
             got.push(match each {
                 Each::Record(record) => {
                     bytes += record.body_len();
+                    let run = plan.runs.iter().find(|run| (run.range.from..run.range.until).contains(&offset)).unwrap();
+                    let Stretch { begin, end, .. } = run.stretch;
+                    let record_end = record.position() + record.stored_len() as u64;
+                    assert!(begin <= record.position() && record_end <= end, "the disk was told of other places");
                     (record.offset, Some(record.data().len()))
                 }
                 Each::Damaged { from, until } => {

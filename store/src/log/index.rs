@@ -74,6 +74,14 @@ impl dyn Entries + '_ {
         self.partition_point(before)?.checked_sub(1).map(|number| self.entry(number)).transpose()
     }
 
+    /// The last entry at or before an offset, and the first behind it: the record stands between them.
+    pub fn around(&self, offset: u64) -> io::Result<(Option<Entry>, Option<Entry>)> {
+        let behind = self.partition_point(|entry| entry.offset <= offset)?;
+        let before = behind.checked_sub(1).map(|number| self.entry(number)).transpose()?;
+        let behind = (behind < self.count()).then(|| self.entry(behind)).transpose()?;
+        Ok((before, behind))
+    }
+
     /// Where the record at an offset ends at the latest: the place of the first entry behind it.
     pub fn position_behind(&self, offset: u64) -> io::Result<Option<u32>> {
         let number = self.partition_point(|entry| entry.offset <= offset)?;

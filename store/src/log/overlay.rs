@@ -25,6 +25,8 @@ pub struct Overlay {
     any: AtomicBool,
     /// Some change is written and not seen yet.
     hidden: AtomicBool,
+    /// How often what readers see has changed.
+    shown: AtomicU64,
     /// Changes of records before this offset may be forgotten, because the log begins behind them: a read that has begun
     /// before does not know any more how they are to be read.
     forgotten_before: AtomicU64,
@@ -56,6 +58,7 @@ impl Overlay {
         Self {
             any: AtomicBool::new(!seen.is_empty()),
             hidden: AtomicBool::new(!hidden.is_empty()),
+            shown: AtomicU64::new(0),
             forgotten_before: AtomicU64::new(0),
             layers: RwLock::new(Layers { seen, hidden: hidden.into() }),
         }
@@ -66,7 +69,14 @@ impl Overlay {
         let result = act(&mut layers);
         self.any.store(!layers.seen.is_empty(), Ordering::SeqCst);
         self.hidden.store(!layers.hidden.is_empty(), Ordering::SeqCst);
+        self.shown.fetch_add(1, Ordering::SeqCst);
         result
+    }
+
+    /// How often what readers see may have changed: what was read before the number grew may show what is gone.
+    #[must_use]
+    pub fn changes_shown(&self) -> u64 {
+        self.shown.load(Ordering::SeqCst)
     }
 
     /// Takes in a change that was written.

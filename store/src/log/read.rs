@@ -64,7 +64,7 @@ pub fn read(
         if next >= until {
             break;
         }
-        let mut cursor = segment.cursor_at_offset(next)?;
+        let mut cursor = segment.cursor_over(Range { from: next, until })?;
         loop {
             match cursor.step()? {
                 Step::Record(record) if record.offset < next => {}
@@ -72,6 +72,8 @@ pub fn read(
                     return Ok(Ended::at(until));
                 }
                 Step::Record(record) => match sink(&record) {
+                    // The next one may stand where nothing was read yet.
+                    Flow::Continue if record.offset + 1 == until => return Ok(Ended::at(until)),
                     Flow::Continue => next = record.offset + 1,
                     Flow::Stop => return Ok(Ended::at(record.offset + 1)),
                     Flow::StopBefore => return Ok(Ended::at(record.offset)),

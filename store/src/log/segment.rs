@@ -15,16 +15,17 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use logstore_api::Timestamp;
-use logstore_api::frame::{FrameView, Kind, Salt};
+use logstore_api::frame::{self, FrameView, Kind, Salt};
 use serde::{Deserialize, Serialize};
 
-use super::cursor::{Cursor, FRAMES_AT, Step, Window};
+use super::cursor::{Cursor, FRAMES_AT, READ_MAX, Step, Window};
 use super::find::Kept;
 use super::find::columns::Columns;
 use super::find::postings::Postings;
 use super::find::side::{SideFileList, SideFiles, SideSite};
 use super::find::tables::{self, Tables};
 use super::index::{Entries, Entry};
+use super::read::Range;
 use super::scan::{Found, Scan};
 use crate::disk::{Disk, DiskFile, Open};
 use crate::document;
@@ -35,6 +36,8 @@ pub const FORMAT: u32 = 1;
 const HEADER_LEN: usize = 64;
 /// What is made from the log of a sealed segment; the seal goes first, because it vouches for the rest.
 const SIDE_FILES: [&str; 4] = ["seal", "idx", "tags", "cols"];
+/// What a frame begins with.
+const FRAME_HEAD_LEN: u64 = (frame::HEADER_LEN + frame::PRODUCER_LEN) as u64;
 /// More than a seal takes.
 const SEAL_BYTES_MAX: usize = 64 * 1024;
 /// The tables of a segment among what the cache holds.
@@ -146,6 +149,17 @@ pub struct Back {
     pub offset: u64,
     /// Where in the file it begins.
     pub position: u64,
+}
+
+/// A part of the log that one entry of the index leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Where the frame of its first record begins in the file.
+    pub frame: u64,
+    /// Where its first record begins there.
+    pub begin: u64,
+    /// Where its last record has ended.
+    pub end: u64,
 }
 
 /// An open segment.
@@ -320,11 +334,6 @@ impl Segment {
         self.bytes_by(&tables::read(tables).index, from, until).ok()
     }
 
-    /// The same, wherever the index is.
-    pub fn find_bytes_of(&self, from: u64, until: u64) -> io::Result<u64> {
-        self.look_up(|index| self.bytes_by(index, from, until))
-    }
-
     fn bytes_by(&self, index: &dyn Entries, from: u64, until: u64) -> io::Result<u64> {
         let begin = index.last_before(|entry| entry.offset <= from)?;
         let begin = begin.map_or(FRAMES_AT, |entry| u64::from(entry.position));
@@ -332,16 +341,22 @@ impl Segment {
         Ok(end.saturating_sub(begin))
     }
 
-    /// Whether the way from one offset to another is short: no further than the next stretch of the index.
-    pub fn are_near(&self, offset: u64, other: u64) -> io::Result<bool> {
-        if offset == other {
-            return Ok(true);
-        }
-        self.look_up(|index| {
-            let Some(reach) = index.position_behind(offset)? else { return Ok(true) };
-            let begin = index.last_before(|entry| entry.offset <= other)?;
-            Ok(begin.is_none_or(|begin| begin.position <= reach))
+    /// In which stretch of the index the record at an offset stands.
+    pub fn stretch_of(&self, offset: u64) -> io::Result<Stretch> {
+        let (before, behind) = self.look_up(|index| index.around(offset))?;
+        Ok(Stretch {
+            frame: before.map_or(FRAMES_AT, |entry| u64::from(entry.frame_position)),
+            begin: before.map_or(FRAMES_AT, |entry| u64::from(entry.position)),
+            end: behind.map_or_else(|| self.log_bytes(), |entry| u64::from(entry.position)),
         })
+    }
+
+    /// Begins to bring a stretch into the cache, or the first part of a long one, with the head of its frame.
+    pub fn will_read(&self, Stretch { frame, begin, end }: Stretch) {
+        if frame != begin {
+            self.file.will_read(frame, FRAME_HEAD_LEN);
+        }
+        self.file.will_read(begin, end.saturating_sub(begin).min(READ_MAX as u64));
     }
 
     /// A cursor for the records before an offset, about `bytes` back and no further than `floor` needs.
@@ -362,6 +377,18 @@ impl Segment {
     /// A cursor at or before an offset.
     pub fn cursor_at_offset(&self, offset: u64) -> io::Result<Cursor> {
         self.cursor(|entry| entry.offset <= offset)
+    }
+
+    /// A cursor at or before the first offset of a range, which is not empty; it reads no more at first than the range takes.
+    pub fn cursor_over(&self, Range { from, until }: Range) -> io::Result<Cursor> {
+        let (entry, end) = self.look_up(|index| {
+            let (before, behind) = index.around(from)?;
+            let is_over = behind.is_none_or(|behind| behind.offset >= until);
+            Ok((before, if is_over { behind.map(|entry| entry.position) } else { index.position_behind(until - 1)? }))
+        })?;
+        let begin = entry.map_or(FRAMES_AT, |entry| u64::from(entry.position));
+        let len = end.map_or_else(|| self.log_bytes(), u64::from).saturating_sub(begin);
+        self.cursor_at(entry, self.window().expecting(len))
     }
 
     /// A cursor at or before an address of rochefort's file.

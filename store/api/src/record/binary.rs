@@ -30,6 +30,21 @@ pub struct Cut {
 }
 
 impl Entry<'_> {
+    /// Puts a record behind others; `meta` is written where it stands.
+    ///
+    /// # Panics
+    /// Where meta or data is 4 GiB or longer: records are bounded long before that.
+    pub fn push_with(out: &mut Vec<u8>, data: &[u8], meta: impl FnOnce(&mut Vec<u8>)) {
+        let at = out.len();
+        out.extend_from_slice(&[0; ENTRY_HEADER_LEN]);
+        meta(out);
+        let meta_len = out.len() - at - ENTRY_HEADER_LEN;
+        for (place, len) in [(at, meta_len), (at + 4, data.len())] {
+            out[place..place + 4].copy_from_slice(&len_u32(len).to_le_bytes());
+        }
+        out.extend_from_slice(data);
+    }
+
     /// Puts the record behind others.
     ///
     /// # Panics
@@ -37,12 +52,15 @@ impl Entry<'_> {
     pub fn push_to(&self, out: &mut Vec<u8>) {
         let Self { meta, data } = self;
         for part in [meta, data] {
-            let len = u32::try_from(part.len()).expect("records are bounded by limits::RECORD_BYTES_MAX");
-            out.extend_from_slice(&len.to_le_bytes());
+            out.extend_from_slice(&len_u32(part.len()).to_le_bytes());
         }
         out.extend_from_slice(meta);
         out.extend_from_slice(data);
     }
+}
+
+fn len_u32(len: usize) -> u32 {
+    u32::try_from(len).expect("records are bounded by limits::RECORD_BYTES_MAX")
 }
 
 /// The records in a body, up to the first that is cut. Nothing is allocated by what the lengths say.
@@ -96,6 +114,11 @@ mod tests {
             }
             let read: Result<Vec<_>, Cut> = entries(&bytes).collect();
             prop_assert_eq!(read, Ok(written.clone()));
+            let mut in_place = Vec::new();
+            written.iter().for_each(|Entry { meta, data }| {
+                Entry::push_with(&mut in_place, data, |out| out.extend_from_slice(meta));
+            });
+            prop_assert_eq!(&in_place, &bytes);
             let len = cut.index(bytes.len() + 1);
             let whole = ends.iter().filter(|end| **end <= len).count() - 1;
             let read: Vec<_> = entries(&bytes[..len]).collect();

@@ -22,11 +22,13 @@ use logstore_api::{Code, Problem};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::pages::{Key, Page};
 use super::print::{Printer, error_event};
 use super::request::{Request, direction, view};
 use super::{Ended, check_still_readable, put_ends, read_in_order, trimmed};
 use crate::engine::namespace::Namespace;
 use crate::http::accept::Form;
+use crate::http::body::held_bytes;
 use crate::http::budget::Share;
 use crate::http::server::drain_begun;
 use crate::http::{App, blocking};
@@ -57,18 +59,15 @@ pub fn follow(
     let place = app.budgets.follower()?;
     let (pieces, taken) = mpsc::channel(1);
     let (level, quiet_until) = (request.level, Instant::now() + QUIET_MAX);
-    let source = Arc::new(Source { namespace, partition, printer, selection });
+    let source = Arc::new(Source { namespace, partition, printer: Arc::new(printer), selection });
     tokio::spawn(Follower { app, source, level, next, updates, quiet_until, pieces }.run());
-    let mut response = Body::new(Events { taken, held: None, _place: place }).into_response();
+    let mut response = Body::new(Events { taken, _place: place }).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(Form::Events.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     put_ends(&mut response, seen);
     Ok(response)
 }
-
-/// Events that were made, with their share of the memory.
-type Piece = (Bytes, Share);
 
 /// What waits and reads for one reader.
 struct Follower {
@@ -80,14 +79,14 @@ struct Follower {
     updates: watch::Receiver<Published>,
     /// When a comment is due.
     quiet_until: Instant,
-    pieces: mpsc::Sender<Piece>,
+    pieces: mpsc::Sender<Bytes>,
 }
 
 /// What is followed, and how it is printed.
 struct Source {
     namespace: Arc<Namespace>,
     partition: Arc<Partition>,
-    printer: Printer,
+    printer: Arc<Printer>,
     /// What the records have to be; all where left out.
     selection: Option<Selection>,
 }
@@ -113,7 +112,7 @@ impl Follower {
                     let mut last = Vec::new();
                     error_event(&mut last, self.next.checked_sub(1), &problem);
                     if let Ok(share) = self.share(last.len()).await {
-                        let _ = self.pieces.send((last.into(), share)).await;
+                        let _ = self.pieces.send(held_bytes(last, share)).await;
                     }
                     return;
                 }
@@ -127,19 +126,26 @@ impl Follower {
     }
 
     /// What comes next; `None` where none of the records is wanted.
-    async fn next_piece(&mut self) -> Result<Option<Piece>, Problem> {
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, Problem> {
         let Some(view) = self.more().await? else {
-            let comment = Bytes::from_static(b":\n\n");
-            let share = self.share(comment.len()).await?;
-            return Ok(Some((comment, share)));
+            return Ok(Some(Bytes::from_static(b":\n\n")));
         };
+        let make = || self.make(view);
+        let Page { next, body } = match self.source.key(self.level, self.next, view) {
+            Some(key) => self.app.pages.get(key, make).await?,
+            None => make().await?,
+        };
+        self.next = next;
+        Ok((!body.is_empty()).then_some(body))
+    }
+
+    async fn make(&self, view: Published) -> Result<Page, Problem> {
         let (source, next) = (Arc::clone(&self.source), self.next);
         // Before it is made: many who follow one log want the same large record at the same time.
         let share = self.share(source.piece_bytes_at_most(next, view)).await?;
         let (next, piece) = blocking(move || source.piece(next, view)).await?;
-        self.next = next;
         let share = share.shrunk(piece.len());
-        Ok((!piece.is_empty()).then(|| (piece.into(), share)))
+        Ok(Page { next, body: held_bytes(piece, share) })
     }
 
     /// Waits for records; `None` where a comment is due first.
@@ -165,6 +171,14 @@ impl Follower {
 }
 
 impl Source {
+    /// What others who follow the same have too; `None` where a piece is for this reader alone.
+    fn key(&self, level: Level, next: u64, view: Published) -> Option<Key> {
+        let is_common = self.selection.is_none() && level != Level::Unconfirmed && next >= view.start;
+        let range = Range { from: next, until: view.end };
+        let bounds = (usize::MAX, PIECE_BYTES_MAX);
+        is_common.then(|| Key::new(&self.partition, range, bounds, Arc::clone(&self.printer)))
+    }
+
     /// What a piece takes at most, as far as that can be told before it is read; text may write several bytes for one.
     fn piece_bytes_at_most(&self, next: u64, view: Published) -> usize {
         let bytes = self.partition.bytes_at_most(Range { from: next, until: view.end });
@@ -206,10 +220,9 @@ impl Source {
     }
 }
 
-/// The body of an answer that never ends by itself. What is held is given back when the next piece is taken.
+/// The body of an answer that never ends by itself.
 struct Events {
-    taken: mpsc::Receiver<Piece>,
-    held: Option<Share>,
+    taken: mpsc::Receiver<Bytes>,
     _place: Share,
 }
 
@@ -221,10 +234,6 @@ impl http_body::Body for Events {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
-        self.taken.poll_recv(context).map(|piece| {
-            let (bytes, share) = piece?;
-            self.held = Some(share);
-            Some(Ok(http_body::Frame::data(bytes)))
-        })
+        self.taken.poll_recv(context).map(|piece| Some(Ok(http_body::Frame::data(piece?))))
     }
 }

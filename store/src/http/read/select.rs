@@ -127,14 +127,15 @@ pub(super) async fn read(
             let deadline = Instant::now() + Duration::from_millis(SELECT_MILLIS_MAX);
             records(&in_namespace, &partition, range, &asked, view, Some((&selection, deadline)))
         });
-        let page = page.await?;
-        let reading = Reading { next: page.next, body: page.body, view, share };
-        if page.count > 0 || holds || reading.next < view.end || view.end >= request.until() || request.limit == 0 {
+        let printed = page.await?;
+        let (next, is_empty) = (printed.next, printed.count == 0);
+        let reading = Reading { page: printed.held(share), view };
+        if !is_empty || holds || next < view.end || view.end >= request.until() || request.limit == 0 {
             return Ok(reading);
         }
         // Everything up to the end was looked through, and nothing of it fits.
         match wait_for_more(app, namespace, &mut updates, request, view.end, give_up_at).await? {
-            Some(more) => (view, first) = (more, reading.next),
+            Some(more) => (view, first) = (more, next),
             None => return Ok(reading),
         }
     }

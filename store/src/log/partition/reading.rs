@@ -1,6 +1,7 @@
 //! What readers ask a partition for.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 use logstore_api::Timestamp;
@@ -15,14 +16,23 @@ use crate::log::find::select::{self, Read, Reads, Search, Selected, Selection};
 use crate::log::modify::Target;
 use crate::log::overlay::{Lens, Obstacle};
 use crate::log::read::{self, Ended, Flow, Range};
+use crate::log::segment::Segment;
 use crate::log::time;
 
 impl Partition {
     /// Gives records to `sink`; `range` lies between start and end. Erased ones are passed over.
-    pub fn read(&self, range: Range, mut sink: impl FnMut(&LogRecord<'_>) -> Flow) -> io::Result<Ended> {
-        let segments = self.shared.segments();
-        let mut lens = Lens::new(&self.shared, &segments);
-        let ended = read::read(&segments, range, |record| lens.give(record, &mut sink))?;
+    pub fn read(&self, range: Range, sink: impl FnMut(&LogRecord<'_>) -> Flow) -> io::Result<Ended> {
+        self.read_in(&self.shared.segments(), range, sink)
+    }
+
+    fn read_in(
+        &self,
+        segments: &[Arc<Segment>],
+        range: Range,
+        mut sink: impl FnMut(&LogRecord<'_>) -> Flow,
+    ) -> io::Result<Ended> {
+        let mut lens = Lens::new(&self.shared, segments);
+        let ended = read::read(segments, range, |record| lens.give(record, &mut sink))?;
         let ended = lens.ended(ended)?;
         if let Some(until) = ended.damaged_until {
             self.shared.note_hole(ended.next, until);
@@ -75,6 +85,12 @@ impl Partition {
         Ok(false)
     }
 
+    /// Grows before anybody is told of a patch or an erasure: what was read before may show what it has replaced.
+    #[must_use]
+    pub fn changes_shown(&self) -> u64 {
+        self.shared.overlay.changes_shown()
+    }
+
     /// How these offsets, ascending and each once, are read best.
     pub fn plan_each(&self, offsets: &[u64]) -> io::Result<Plan> {
         let plan = Plan::new(&self.shared.segments(), offsets)?;
@@ -84,7 +100,8 @@ impl Partition {
 
     /// Says to `sink` what stands at each planned offset, in order, until it says stop.
     pub fn read_each(&self, plan: &Plan, sink: impl FnMut(u64, Each<'_>) -> Flow) -> io::Result<()> {
-        plan.carry_out(|range, sink| self.read(range, sink), sink)
+        let segments = self.shared.segments();
+        plan.carry_out(|range, sink| self.read_in(&segments, range, sink), sink)
     }
 
     /// The first offset whose record is of this time or later; `None` where there is none yet.
