@@ -119,6 +119,14 @@ crash: ## Crash the store's core on a simulated disk: N=1000000 random states, o
 bench: ## Measure against references in the same run; writes docs/benchmarks.md (ONLY=append or another name for a part)
 	$(CARGO) bench --locked -p logstore-store --bench figures
 
+.PHONY: count
+count: ## Count the instructions of appends, reads and scans, and hold them against their budget (ONLY=append for some)
+	@store/benches/instructions/run
+
+.PHONY: count-budget
+count-budget: ## Make what is counted the budget, on purpose (ONLY=append for some)
+	@UPDATE_BUDGET=1 store/benches/instructions/run
+
 .PHONY: bench-k8s
 bench-k8s: ## Measure the operator on the cluster of cluster-up; writes its section of docs/benchmarks.md
 	@e2e/run figures

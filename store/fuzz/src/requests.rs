@@ -8,7 +8,6 @@ use http::{Method, Request, StatusCode};
 use logstore_api::MEDIA_ENVELOPES;
 use logstore_api::config::StoreConfig;
 use logstore_store::disk::memory::MemoryDisk;
-use logstore_store::http::budget::Budgets;
 use logstore_store::http::{App, routes};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -90,7 +89,8 @@ fn answer(request: Request<Body>) -> StatusCode {
     let engine = engine(&DISK.fork(), StoreConfig::default()).expect("a store starts");
     // As of a store that stops, so that nobody waits.
     let draining = watch::channel(true).1;
-    let mut router = routes(App { engine: Arc::clone(&engine), budgets: Arc::new(Budgets::default()), draining });
+    let app = App { engine: Arc::clone(&engine), budgets: Arc::default(), pages: Arc::default(), draining };
+    let mut router = routes(app);
     let response = RUNTIME.block_on(router.call(request)).unwrap_or_else(|never| match never {});
     response.status()
 }
