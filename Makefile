@@ -7,9 +7,9 @@ export CARGO_TERM_PROGRESS_WHEN ?= auto
 export CGO_ENABLED = 0
 
 # The Go modules: what they link is written in Go.
-GO_MODULES := image charts/tests e2e/cluster e2e/cluster/csi e2e/cluster/dns e2e/cluster/kube e2e/cluster/pause e2e/kind e2e/probe
+GO_MODULES := image charts/tests e2e/cluster e2e/cluster/csi e2e/cluster/dns e2e/cluster/kube e2e/cluster/pause e2e/kind e2e/probe store/benches/peers
 # Those with tests that need neither a cluster nor minutes.
-GO_TESTED := image charts/tests e2e/cluster e2e/cluster/csi e2e/kind e2e/probe
+GO_TESTED := image charts/tests e2e/cluster e2e/cluster/csi e2e/kind e2e/probe store/benches/peers
 
 .DEFAULT_GOAL := help
 
@@ -126,6 +126,11 @@ count: ## Count the instructions of appends, reads and scans, and hold them agai
 .PHONY: count-budget
 count-budget: ## Make what is counted the budget, on purpose (ONLY=append for some)
 	@UPDATE_BUDGET=1 store/benches/instructions/run
+
+.PHONY: bench-peers
+bench-peers: ## Measure against NATS, Redis and Kafka, which it installs; writes its section of docs/benchmarks.md (ONLY=nats|redis|kafka)
+	$(CARGO) build --locked --release -p logstore-store --bins
+	@store/benches/peers/run
 
 .PHONY: bench-k8s
 bench-k8s: ## Measure the operator on the cluster of cluster-up; writes its section of docs/benchmarks.md
